@@ -1,0 +1,87 @@
+"""Which device a job runs on: settled without importing torch, and shared fairly between jobs.
+
+Snakemake counts GPUs but does not hand them out: two jobs that run at once would both take the first.
+`take` holds a lock file a device for the life of the process and sets CUDA_VISIBLE_DEVICES to it,
+unless a batch system has already chosen. It must be called before torch is imported.
+"""
+
+import fcntl
+import os
+import time
+from pathlib import Path
+from typing import IO
+
+from stratagem.errors import DeviceError
+
+__all__ = ["settle", "take", "visible"]
+
+
+def visible(proc: str | Path = "/proc/driver/nvidia/gpus") -> list[str]:
+    """The devices that this process may use, by number, as text."""
+    chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if chosen is not None:
+        return [device for device in chosen.split(",") if device.strip() not in ("", "-1")]
+    folder = Path(proc)
+    return [str(number) for number, _ in enumerate(folder.iterdir())] if folder.is_dir() else []
+
+
+def settle(wanted: str) -> str:
+    """`cpu` or `cuda`, from `auto`, `cpu` or `cuda`."""
+    if wanted != "auto":
+        return wanted
+    return "cuda" if visible() else "cpu"
+
+
+def take(device: str, folder: str | Path = ".snakemake/gpu", poll_s: float = 0.2) -> IO | None:
+    """Hold one GPU for this process; waits until one is free.
+
+    Parameters
+    ----------
+    device : str
+        `cpu` hides every GPU; `cuda` takes one.
+    folder : path
+        Where the lock files stand, shared by all jobs of one machine.
+    poll_s : float
+        Seconds between two looks at devices that are all taken.
+
+    Returns
+    -------
+    file or None
+        The lock: keep a reference, the device is free again when it is closed or the process dies.
+
+    Raises
+    ------
+    DeviceError
+        Where a GPU is wanted and none is visible.
+    """
+    if device == "cpu":
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+        return None
+    devices = visible()
+    if not devices:
+        raise DeviceError(
+            expected="a CUDA device",
+            found="none visible",
+            where="config key `device`",
+            remedy="Set `device: cpu` or `auto`, or run where a GPU is.",
+        )
+    if any(name in os.environ for name in ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID", "JOB_ID")):
+        return None  # the batch system chose
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    while True:
+        for number in devices:
+            lock = _lock(Path(folder, f"{number.strip()}.lock"))
+            if lock is not None:
+                os.environ["CUDA_VISIBLE_DEVICES"] = number.strip()
+                return lock
+        time.sleep(poll_s)
+
+
+def _lock(path: Path) -> IO | None:
+    file = open(path, "w")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        return None
+    return file

@@ -1,0 +1,93 @@
+"""How networks are computed on this machine: number format, memory layout, allocator; and why.
+
+The choice follows from the processor by rule, never by timing, so that two runs on one kind of machine
+agree bit for bit. It is recorded with its reason in every run's cost.
+"""
+
+import contextlib
+import ctypes
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+__all__ = ["Execution", "choose"]
+
+# glibc's malloc.h: how often blocks are mapped on their own; from which size free memory goes back.
+M_MMAP_MAX, M_TRIM_THRESHOLD = -4, -1
+
+
+@dataclass(frozen=True)
+class Execution:
+    """One way to compute.
+
+    Attributes
+    ----------
+    device : {"cpu", "cuda"}
+    dtype : torch.dtype
+        Of convolutions; weights, loss and updates are float32.
+    layout : torch.memory_format
+    why : str
+        The reason of the choice.
+    """
+
+    device: str
+    dtype: torch.dtype
+    layout: torch.memory_format
+    why: str
+
+    def autocast(self) -> contextlib.AbstractContextManager:
+        """The context of one step; its cache of cast weights is dropped when it ends."""
+        if self.dtype == torch.float32:
+            return contextlib.nullcontext()
+        return torch.autocast(self.device, self.dtype)
+
+    def place(self, model: torch.nn.Module) -> torch.nn.Module:
+        """The model on the device, in the layout."""
+        return model.to(self.device, memory_format=self.layout)
+
+    def images(self, image: np.ndarray) -> torch.Tensor:
+        """Images, uint8 (B, H, W, C), on the device as uint8 (B, C, H, W), in the layout."""
+        tensor = torch.from_numpy(image).to(self.device, non_blocking=True).permute(0, 3, 1, 2)
+        return tensor.contiguous(memory_format=self.layout)
+
+    def as_record(self) -> dict:
+        """For cost.json."""
+        return {
+            "device": torch.cuda.get_device_name() if self.device == "cuda" else "cpu",
+            "dtype": str(self.dtype).removeprefix("torch."),
+            "layout": str(self.layout).removeprefix("torch."),
+            "why": self.why,
+        }
+
+
+def choose(device: str, threads: int) -> Execution:
+    """The fastest honest way on this device, and torch set up for it.
+
+    Parameters
+    ----------
+    device : {"cpu", "cuda"}
+    threads : int
+        What torch may use on the CPU; part of the result, since sums are split by it.
+    """
+    torch.set_num_threads(threads)
+    if device == "cuda":
+        torch.backends.cudnn.benchmark = False
+        fast = torch.cuda.is_bf16_supported()
+        dtype = torch.bfloat16 if fast else torch.float32
+        why = "the GPU computes bfloat16" if fast else "the GPU lacks bfloat16"
+        return Execution(device, dtype, torch.channels_last, why)
+    _keep_memory()
+    if torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported():
+        why = "the processor computes bfloat16, 3 times as fast with channels last"
+        return Execution(device, torch.bfloat16, torch.channels_last, why)
+    why = "the processor lacks bfloat16; float32 is faster with channels first there"
+    return Execution(device, torch.float32, torch.contiguous_format, why)
+
+
+def _keep_memory() -> None:
+    """Have glibc keep freed memory: giving it back and asking again cost up to 40 % of a step."""
+    with contextlib.suppress(OSError, AttributeError):
+        libc = ctypes.CDLL("libc.so.6")
+        libc.mallopt(M_MMAP_MAX, 0)
+        libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)

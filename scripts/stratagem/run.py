@@ -1,0 +1,221 @@
+"""One training run: put together from its files and its recipe, trained, written.
+
+A run is a function of its recipe and its input files: the same on the same kind of machine, whatever
+else the machine is doing. Pretraining a source is the same run on another data set, without a split.
+"""
+
+import json
+import logging
+import resource
+import time
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import pandas as pd
+import torch
+from safetensors.torch import load_file, save_file
+
+from stratagem.execution import Execution, choose
+from stratagem.files import replacing, write_json, write_table
+from stratagem.geometry import Plan
+from stratagem.image import read_image, read_plane
+from stratagem.labels import to_classes
+from stratagem.loader import Loader, Memory, prefetched
+from stratagem.metrics import confusion, counts, per_image
+from stratagem.predict import predict
+from stratagem.sample import select
+from stratagem.shard import Shards
+from stratagem.study import Recipe
+from stratagem.training import Options, fit
+from stratagem.transfer import adopt, freeze, read_weights
+from stratagem.unet import build
+
+__all__ = ["Inputs", "examine", "load_model", "train"]
+
+log = logging.getLogger("stratagem")
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The files that a run reads.
+
+    Attributes
+    ----------
+    index : DataFrame
+    plan : Plan
+    shards : path or None
+        The catalogue; the shards stand beside it. Needed for training alone.
+    splits : DataFrame or None
+        Which part each sample is in, by fold; None trains on all and validates on none.
+    manifest : DataFrame or None
+    weights : path or None
+    """
+
+    index: pd.DataFrame
+    plan: Plan
+    shards: Path | None = None
+    splits: pd.DataFrame | None = None
+    manifest: pd.DataFrame | None = None
+    weights: str | None = None
+
+    @classmethod
+    def read(cls, files) -> "Inputs":
+        """From the named input files of a rule; those it does not name are None."""
+        named = dict(files.items())
+        return cls(
+            index=pd.read_parquet(files.index),
+            plan=Plan.from_record(json.loads(Path(files.plan).read_text())),
+            shards=Path(files.shards) if "shards" in named else None,
+            splits=pd.read_parquet(files.splits) if "splits" in named else None,
+            manifest=pd.read_parquet(files.manifest) if "manifest" in named else None,
+            weights=named.get("weights"),
+        )
+
+    def of_part(self, part: str, fold: int) -> pd.DataFrame:
+        """The index of one part: train, val or test."""
+        if self.splits is None:
+            return self.index if part == "train" else self.index.iloc[:0]
+        splits = self.splits[(self.splits["fold"] == fold) & (self.splits["part"] == part)]
+        return self.index[self.index["sample"].isin(splits["sample"])]
+
+
+def train(recipe: Recipe, inputs: Inputs, device: str, source: str, folder: Path) -> None:
+    """Train one run and write ``model.safetensors, history.parquet, cost.json, transfer.csv``.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    inputs : Inputs
+    device : {"cpu", "cuda"}
+    source : str
+        Digest of the code, recorded.
+    folder : path
+        Where the files appear; transfer.csv only where weights were taken.
+    """
+    execution = choose(device, recipe.threads)
+    log.info("%s, %d threads: %s", execution.device, recipe.threads, execution.why)
+    model = _model(recipe, inputs, folder).train()
+    model = execution.place(model)
+    samples = select(inputs.of_part("train", recipe.fold), recipe.strategy.loader.fraction, recipe.seed)
+    log.info("%d training images", len(samples))
+    loader = _loader(recipe, inputs, samples)
+    cpu_start = time.process_time()
+    history, spent = fit(
+        model,
+        prefetched(loader.batches()),
+        _options(recipe),
+        execution,
+        _validation(recipe, inputs, execution),
+    )
+    cpu_s = time.process_time() - cpu_start
+    keys = {"strategy": recipe.name, "fold": recipe.fold, "seed": recipe.seed}
+    write_table(history.assign(**keys), folder / "history.parquet")
+    cost = keys | _cost(spent, model, execution, cpu_s) | {"train_images": len(samples)}
+    cost |= {"recipe": recipe.model_dump(mode="json"), "source": source}
+    write_json(cost, folder / "cost.json")
+    with replacing(folder / "model.safetensors") as beside:
+        # A layout of the device must not show in the bytes: weights are stored in plain order.
+        save_file({name: value.cpu().contiguous() for name, value in model.state_dict().items()}, beside)
+
+
+def load_model(recipe: Recipe, path: str, execution: Execution) -> torch.nn.Module:
+    """A trained network, in evaluation mode, on its device."""
+    model = _build(recipe)
+    model.load_state_dict(load_file(path))
+    return execution.place(model).eval()
+
+
+def examine(model, rows: pd.DataFrame, inputs: Inputs, execution: Execution, classes: int):
+    """Predict images at their own size and count.
+
+    Yields
+    ------
+    sample : str
+    predicted : uint8, (H, W)
+    table : int64, (K, K)
+        Confusion: true by predicted class.
+    """
+    for row in rows.itertuples():
+        predicted = predict(model, read_image(row.image), inputs.plan, execution)
+        truth = to_classes(read_plane(row.mask), row.encoding)
+        yield row.sample, predicted, confusion(truth, predicted, classes)
+
+
+def _build(recipe: Recipe) -> torch.nn.Module:
+    return build(
+        recipe.strategy.network,
+        len(recipe.classes),
+        width=recipe.unet.width,
+        depth=recipe.unet.depth,
+        seed=recipe.seed,
+    )
+
+
+def _model(recipe: Recipe, inputs: Inputs, folder: Path) -> torch.nn.Module:
+    model = _build(recipe)
+    if inputs.weights is not None:
+        prefix = "encoder." if recipe.strategy.network != "unet" else ""
+        table = adopt(model, read_weights(inputs.weights), prefix)
+        log.info("weights: %s", ", ".join(f"{n} {fate}" for fate, n in table["fate"].value_counts().items()))
+        write_table(table, folder / "transfer.csv")
+        freeze(model, recipe.strategy.init.freeze)
+    return model
+
+
+def _loader(recipe: Recipe, inputs: Inputs, samples: list[str]) -> Loader:
+    table = pd.read_parquet(inputs.shards).set_index("sample").loc[samples].reset_index()
+    storage = Shards(inputs.shards.parent, table)
+    if recipe.strategy.loader.storage == "memory":
+        storage = Memory(storage)
+    manifest = inputs.manifest
+    if manifest is not None:
+        manifest = manifest[manifest["sample"].isin(samples)]
+    return Loader(storage, recipe.strategy.loader.batch_size, recipe.seed, manifest)
+
+
+def _options(recipe: Recipe) -> Options:
+    options = Options(
+        batch_size=recipe.strategy.loader.batch_size,
+        images=recipe.budget.images,
+        steps=recipe.budget.steps,
+        **recipe.training.model_dump(),
+    )
+    own = recipe.strategy.learning_rate
+    return options if own is None else replace(options, learning_rate=own)
+
+
+def _validation(recipe: Recipe, inputs: Inputs, execution: Execution):
+    """A function that scores the model on the whole validation set; None where there is none."""
+    rows = inputs.of_part("val", recipe.fold)
+    if rows.empty:
+        return None
+
+    def validate(model) -> dict[str, float]:
+        seen = examine(model, rows, inputs, execution, len(recipe.classes))
+        table = pd.concat([as_counts(sample, matrix) for sample, _, matrix in seen])
+        table = table.assign(strategy=recipe.name, fold=recipe.fold, seed=recipe.seed)
+        return {f"val_{metric}": per_image(table, metric)["score"].mean() for metric in ("dice", "iou")}
+
+    return validate
+
+
+def as_counts(sample: str, matrix) -> pd.DataFrame:
+    """A row a class of one image: ``sample, class, tp, fp, fn, tn``."""
+    return pd.DataFrame({"sample": sample, "class": range(len(matrix))} | counts(matrix))
+
+
+def _cost(spent, model, execution: Execution, cpu_s: float) -> dict:
+    parameters = [(p.numel(), p.requires_grad) for p in model.parameters()]
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    if execution.device == "cuda":
+        peak = torch.cuda.max_memory_allocated() / 2**20
+    used = asdict(spent)
+    del used["losses"]
+    return used | {
+        "cpu_s": cpu_s,
+        "images_per_s": spent.images / spent.training_s,
+        "peak_memory_mb": peak,
+        "parameters": sum(n for n, _ in parameters),
+        "trainable": sum(n for n, open_ in parameters if open_),
+        "execution": execution.as_record(),
+    }
