@@ -1,0 +1,49 @@
+"""Which training strategy makes a U-Net better on your images: from raw images to a comparison report.
+
+    snakemake --cores 8 --resources gpu=1                       the study in config.yaml
+    snakemake --cores 8 --configfile studies/dsb2018.yaml       exactly that study
+    snakemake --cores 1 tables                                  tables anew from stored evaluations
+"""
+
+from snakemake.utils import min_version
+
+min_version("9.27")
+
+
+# A study file given on the command line is the whole study: Snakemake would merge the two.
+if not workflow.overwrite_configfiles:
+
+    configfile: "config.yaml"
+
+
+include: "rules/common.smk"
+
+
+localrules:
+    all,
+    gather,
+    index,
+    plan,
+    split,
+    compare,
+    report,
+    tables,
+
+
+rule all:
+    input:
+        targets(),
+    default_target: True
+
+
+include: "rules/demo.smk"
+include: "rules/index.smk"
+include: "rules/plan.smk"
+include: "rules/shard.smk"
+include: "rules/manifest.smk"
+include: "rules/split.smk"
+include: "rules/pretrain.smk"
+include: "rules/train.smk"
+include: "rules/evaluate.smk"
+include: "rules/compare.smk"
+include: "rules/report.smk"

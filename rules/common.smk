@@ -1,0 +1,91 @@
+"""The study, read once; which names a wildcard may take; what each stage is handed of the config."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(str(workflow.current_basedir)).parent / "scripts"))
+
+from stratagem.device import settle
+from stratagem.errors import ConfigError
+from stratagem.provenance import sources
+from stratagem.sample import fingerprint
+from stratagem.study import DataSource, WeightsSource, read_study
+
+ENVIRONMENT = "../envs/stratagem.yaml"
+DEMO = "data/demo"
+
+try:
+    STUDY = read_study(config)
+except ConfigError as error:
+    sys.exit(f"The study cannot be used:\n{error}")
+
+RESULTS = f"results/{STUDY.study}"
+GPU = 1 if settle(STUDY.device) == "cuda" else 0
+
+# Every data set, the study's own and those that sources learn from, goes through the same first stages.
+DATASETS = {RESULTS: STUDY} | {
+    f"{RESULTS}/sources/{name}": source
+    for name, source in STUDY.sources.items()
+    if isinstance(source, DataSource)
+}
+TAUGHT = [name for name, source in STUDY.sources.items() if isinstance(source, DataSource)]
+FETCHED = [name for name, source in STUDY.sources.items() if isinstance(source, WeightsSource)]
+RUNS = [
+    (strategy, fold, seed)
+    for strategy in STUDY.strategies
+    for fold in range(STUDY.folds)
+    for seed in STUDY.seeds
+]
+
+
+def one_of(names):
+    """A wildcard constraint that only these names meet; none at all where there are none."""
+    return "|".join(map(re.escape, names)) or "(?!)"
+
+
+wildcard_constraints:
+    root=one_of(DATASETS),
+    resolution=one_of(STUDY.resolutions),
+    augmentation=one_of(STUDY.augmentations),
+    source=one_of(STUDY.sources),
+    strategy=one_of(STUDY.strategies),
+    shard=r"\d+",
+    fold=r"\d+",
+    seed=r"-?\d+",
+
+
+def targets():
+    """What a plain `snakemake` makes."""
+    return f"{RESULTS}/report/report.html"
+
+
+def runs(name, **where):
+    """The path of one file of every run, or of the one named by its wildcards."""
+    pattern = f"{RESULTS}/runs/{{strategy}}/fold{{fold}}/seed{{seed}}/{name}"
+    if where:
+        return pattern.format(**where)
+    return [pattern.format(strategy=s, fold=f, seed=seed) for s, f, seed in RUNS]
+
+
+def dataset(wildcards):
+    """The part of the config that describes the data set of a root."""
+    return DATASETS[wildcards.root]
+
+
+def fingerprint_of(wildcards):
+    """A digest of a user's raw files; the demo's files follow from their rule instead."""
+    data = dataset(wildcards)
+    folders = (data.images, data.masks)
+    return "demo" if is_demo(data.images) else fingerprint(*folders)
+
+
+def is_demo(folder):
+    """Whether a folder is made by this workflow itself."""
+    return Path(folder).is_relative_to(DEMO)
+
+
+for _root, _data in DATASETS.items():
+    for _key in ("images", "masks"):
+        _folder = getattr(_data, _key)
+        if not (is_demo(_folder) or Path(_folder).is_dir()):
+            sys.exit(f"{_key}: expected a folder, but found none at {_folder}; correct the path.")

@@ -1,0 +1,22 @@
+"""The embedded demo data, generated: in, nothing; out, a folder of images and one of masks a domain."""
+
+
+rule demo:
+    """Generate the demo images of domain {wildcards.domain}."""
+    output:
+        images=directory(f"{DEMO}/{{domain}}/images"),
+        masks=directory(f"{DEMO}/{{domain}}/masks"),
+    log:
+        f"{DEMO}/logs/demo-{{domain}}.log",
+    benchmark:
+        f"{DEMO}/benchmarks/demo-{{domain}}.tsv"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        source=sources("demo"),
+    conda:
+        ENVIRONMENT
+    script:
+        "../scripts/demo.py"

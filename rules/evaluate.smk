@@ -1,0 +1,32 @@
+"""A trained network and the test images in; pixel counts, confusion and predicted masks out."""
+
+
+rule evaluate:
+    """Test {wildcards.strategy}, fold {wildcards.fold}, seed {wildcards.seed}."""
+    input:
+        index=f"{RESULTS}/index.parquet",
+        splits=f"{RESULTS}/splits.parquet",
+        plan=lambda wildcards: (
+            f"{RESULTS}/resolutions/{STUDY.strategies[wildcards.strategy].resolution}/plan.json"
+        ),
+        model=runs("model.safetensors", strategy="{strategy}", fold="{fold}", seed="{seed}"),
+    output:
+        evaluation=runs("evaluation.parquet", strategy="{strategy}", fold="{fold}", seed="{seed}"),
+        confusion=runs("confusion.parquet", strategy="{strategy}", fold="{fold}", seed="{seed}"),
+        predictions=directory(runs("predictions", strategy="{strategy}", fold="{fold}", seed="{seed}")),
+    log:
+        f"{RESULTS}/logs/evaluate/{{strategy}}-fold{{fold}}-seed{{seed}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/evaluate/{{strategy}}-fold{{fold}}-seed{{seed}}.tsv"
+    threads: STUDY.threads
+    resources:
+        gpu=GPU,
+        mem_mb=4000,
+        runtime=120,
+    params:
+        source=sources("evaluation"),
+        recipe=recipe,
+    conda:
+        ENVIRONMENT
+    script:
+        "../scripts/evaluate.py"

@@ -1,0 +1,24 @@
+"""The index in; one row a synthetic image out, for one augmentation and one seed."""
+
+
+rule manifest:
+    """Draw the synthetic images of augmentation {wildcards.augmentation}, seed {wildcards.seed}."""
+    input:
+        index="{root}/index.parquet",
+    output:
+        manifest="{root}/augmentations/{augmentation}/seed{seed}.parquet",
+    log:
+        "{root}/logs/manifest/{augmentation}-seed{seed}.log",
+    benchmark:
+        "{root}/benchmarks/manifest/{augmentation}-seed{seed}.tsv"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        source=sources("augment"),
+        policy=lambda wildcards: STUDY.augmentations[wildcards.augmentation].model_dump(),
+    conda:
+        ENVIRONMENT
+    script:
+        "../scripts/manifest.py"

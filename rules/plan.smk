@@ -1,0 +1,26 @@
+"""The index in; a resolution plan fitted on its sizes out."""
+
+
+rule plan:
+    """Fit the resolution plan {wildcards.resolution}."""
+    input:
+        index="{root}/index.parquet",
+    output:
+        plan="{root}/resolutions/{resolution}/plan.json",
+    log:
+        "{root}/logs/plan/{resolution}.log",
+    benchmark:
+        "{root}/benchmarks/plan/{resolution}.tsv"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        source=sources("geometry"),
+        plan=lambda wildcards: STUDY.resolutions[wildcards.resolution].plan,
+        size=lambda wildcards: STUDY.resolutions[wildcards.resolution].size,
+        stride=STUDY.stride,
+    conda:
+        ENVIRONMENT
+    script:
+        "../scripts/plan.py"

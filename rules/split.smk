@@ -1,0 +1,27 @@
+"""The index in; the part of every sample in every fold out: train, val or test."""
+
+
+rule split:
+    """Divide the samples into training, validation and test images."""
+    input:
+        index=f"{RESULTS}/index.parquet",
+    output:
+        splits=f"{RESULTS}/splits.parquet",
+    log:
+        f"{RESULTS}/logs/split.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/split.tsv"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        source=sources("sample"),
+        folds=STUDY.folds,
+        test=STUDY.split.test,
+        validation=STUDY.split.validation,
+        seed=STUDY.split.seed,
+    conda:
+        ENVIRONMENT
+    script:
+        "../scripts/split.py"

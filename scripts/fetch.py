@@ -1,0 +1,12 @@
+"""Fetch, check and store the weights of a source."""
+
+from safetensors.torch import save_file
+from stratagem.files import replacing
+from stratagem.job import log, running
+from stratagem.transfer import fetch
+
+with running(snakemake):
+    state = fetch(snakemake.params.weights, snakemake.params.sha256)
+    log.info("%d tensors", len(state))
+    with replacing(snakemake.output.model) as beside:
+        save_file({name: value.contiguous() for name, value in state.items()}, beside)

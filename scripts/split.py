@@ -1,0 +1,18 @@
+"""Divide the samples into training, validation and test images."""
+
+import pandas as pd
+from stratagem.files import write_table
+from stratagem.job import log, running
+from stratagem.sample import divide
+
+with running(snakemake):
+    params = snakemake.params
+    splits = divide(
+        pd.read_parquet(snakemake.input.index),
+        folds=params.folds,
+        test=params.test,
+        validation=params.validation,
+        seed=params.seed,
+    )
+    log.info("%s", splits.groupby(["fold", "part"]).size().to_dict())
+    write_table(splits, snakemake.output.splits)

@@ -1,0 +1,48 @@
+"""Which code an output depends on, as a hash that changes when that code does and at no other time.
+
+Snakemake sees an edit of a script, not of a module that it imports, and it goes by time stamps. A rule
+therefore names its main module in its params: `sources("training")` is a digest of that module's bytes
+and of all it imports within the package, found by reading the imports. `errors` and `study` are left
+out: their effect arrives as params.
+"""
+
+import ast
+import functools
+import hashlib
+from pathlib import Path
+
+__all__ = ["modules", "sources"]
+
+PACKAGE = Path(__file__).parent
+LEFT_OUT = frozenset({"errors", "study"})
+
+
+def sources(module: str) -> str:
+    """Twelve hexadecimal digits that stand for a module and what it imports from the package."""
+    digest = hashlib.sha256()
+    for name in modules(module):
+        digest.update((PACKAGE / f"{name}.py").read_bytes())
+    return digest.hexdigest()[:12]
+
+
+@functools.cache
+def modules(module: str) -> tuple[str, ...]:
+    """The names of a module and of those it imports from the package, at any depth, sorted."""
+    found: set[str] = set()
+    waiting = [module]
+    while waiting:
+        name = waiting.pop()
+        if name not in found and name not in LEFT_OUT:
+            found.add(name)
+            waiting += _imported(name)
+    return tuple(sorted(found))
+
+
+def _imported(module: str) -> list[str]:
+    names = []
+    for node in ast.walk(ast.parse((PACKAGE / f"{module}.py").read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module == "stratagem":
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("stratagem."):
+            names.append(node.module.split(".")[1])
+    return names
