@@ -84,6 +84,41 @@ def is_demo(folder):
     return Path(folder).is_relative_to(DEMO)
 
 
+def training_inputs(root, resolution, augmentation, seed):
+    """The index, plan, shards and manifest of one data set, for one way to train on it."""
+    found = {
+        "index": f"{root}/index.parquet",
+        "plan": f"{root}/resolutions/{resolution}/plan.json",
+        "shards": f"{root}/resolutions/{resolution}/shards.parquet",
+    }
+    if augmentation is not None:
+        found["manifest"] = f"{root}/augmentations/{augmentation}/seed{seed}.parquet"
+    return found
+
+
+def pretrain_inputs(wildcards):
+    """What teaching a source's U-Net reads."""
+    source = STUDY.sources[wildcards.source]
+    root = f"{RESULTS}/sources/{wildcards.source}"
+    return training_inputs(root, source.resolution, source.augmentation, source.seed)
+
+
+def train_inputs(wildcards):
+    """What one run reads; a manifest and weights only where its strategy names them."""
+    strategy = STUDY.strategies[wildcards.strategy]
+    found = training_inputs(RESULTS, strategy.resolution, strategy.augmentation, wildcards.seed)
+    found["splits"] = f"{RESULTS}/splits.parquet"
+    if strategy.init is not None:
+        found["weights"] = f"{RESULTS}/sources/{strategy.init.source}/model.safetensors"
+    return found
+
+
+def recipe(wildcards):
+    """All that fixes one run beside its input files."""
+    run = STUDY.run(wildcards.strategy, int(wildcards.fold), int(wildcards.seed))
+    return run.model_dump(mode="json")
+
+
 for _root, _data in DATASETS.items():
     for _key in ("images", "masks"):
         _folder = getattr(_data, _key)

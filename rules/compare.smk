@@ -1,0 +1,75 @@
+"""Stored evaluations in; the tables of effects, scores and costs out."""
+
+REFERENCES = {
+    strategy: STUDY.reference(strategy)
+    for strategy in STUDY.strategies
+    if STUDY.reference(strategy) is not None
+}
+TABLES = f"{RESULTS}/report/tables"
+COMPARISON = {
+    "references": REFERENCES,
+    "metric": STUDY.report.metric,
+    "margin": STUDY.report.margin,
+    "classes": STUDY.classes,
+}
+SOURCE_OF = {
+    name: strategy.init.source
+    for name, strategy in STUDY.strategies.items()
+    if strategy.init is not None and strategy.init.source in TAUGHT
+}
+
+
+rule compare:
+    """Compare the strategies."""
+    input:
+        index=f"{RESULTS}/index.parquet",
+        evaluations=runs("evaluation.parquet"),
+        histories=runs("history.parquet"),
+        costs=runs("cost.json"),
+        pretraining=[f"{RESULTS}/sources/{name}/cost.json" for name in sorted(set(SOURCE_OF.values()))],
+    output:
+        comparison=f"{TABLES}/comparison.csv",
+        scores=f"{TABLES}/scores.csv",
+        costs=f"{TABLES}/costs.csv",
+        documents=expand(
+            f"{TABLES}/{{table}}.{{kind}}", table=["comparison", "scores", "costs"], kind=["md", "tex"]
+        ),
+    log:
+        f"{RESULTS}/logs/compare.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/compare.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        source=sources("tables"),
+        design=COMPARISON,
+        source_of=SOURCE_OF,
+    script:
+        "../scripts/compare.py"
+
+
+rule tables:
+    """Make the tables anew from the stored evaluations; train nothing, say which runs are stale."""
+    log:
+        f"{RESULTS}/logs/tables.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/tables.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        design=COMPARISON,
+        source_of=SOURCE_OF,
+        results=RESULTS,
+        runs=[str(Path(path).parent) for path in runs("cost.json")],
+        recipes=[STUDY.run(*run).model_dump(mode="json") for run in RUNS],
+        source=sources("run"),
+    script:
+        "../scripts/tables.py"

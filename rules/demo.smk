@@ -10,13 +10,13 @@ rule demo:
         f"{DEMO}/logs/demo-{{domain}}.log",
     benchmark:
         f"{DEMO}/benchmarks/demo-{{domain}}.tsv"
+    conda:
+        ENVIRONMENT
     threads: 1
     resources:
         mem_mb=1000,
         runtime=10,
     params:
         source=sources("demo"),
-    conda:
-        ENVIRONMENT
     script:
         "../scripts/demo.py"

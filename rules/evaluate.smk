@@ -18,6 +18,8 @@ rule evaluate:
         f"{RESULTS}/logs/evaluate/{{strategy}}-fold{{fold}}-seed{{seed}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/evaluate/{{strategy}}-fold{{fold}}-seed{{seed}}.tsv"
+    conda:
+        ENVIRONMENT
     threads: STUDY.threads
     resources:
         gpu=GPU,
@@ -26,7 +28,5 @@ rule evaluate:
     params:
         source=sources("evaluation"),
         recipe=recipe,
-    conda:
-        ENVIRONMENT
     script:
         "../scripts/evaluate.py"

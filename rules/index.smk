@@ -14,6 +14,8 @@ rule index:
         problems="{root}/problems.csv",
     benchmark:
         "{root}/benchmarks/index.tsv"
+    conda:
+        ENVIRONMENT
     threads: 1
     resources:
         mem_mb=1000,
@@ -25,7 +27,5 @@ rule index:
         group=STUDY.split.group,
         bad_samples=STUDY.bad_samples,
         files=fingerprint_of,
-    conda:
-        ENVIRONMENT
     script:
         "../scripts/index.py"

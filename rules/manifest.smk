@@ -11,6 +11,8 @@ rule manifest:
         "{root}/logs/manifest/{augmentation}-seed{seed}.log",
     benchmark:
         "{root}/benchmarks/manifest/{augmentation}-seed{seed}.tsv"
+    conda:
+        ENVIRONMENT
     threads: 1
     resources:
         mem_mb=1000,
@@ -18,7 +20,5 @@ rule manifest:
     params:
         source=sources("augment"),
         policy=lambda wildcards: STUDY.augmentations[wildcards.augmentation].model_dump(),
-    conda:
-        ENVIRONMENT
     script:
         "../scripts/manifest.py"

@@ -11,6 +11,8 @@ rule plan:
         "{root}/logs/plan/{resolution}.log",
     benchmark:
         "{root}/benchmarks/plan/{resolution}.tsv"
+    conda:
+        ENVIRONMENT
     threads: 1
     resources:
         mem_mb=1000,
@@ -20,7 +22,5 @@ rule plan:
         plan=lambda wildcards: STUDY.resolutions[wildcards.resolution].plan,
         size=lambda wildcards: STUDY.resolutions[wildcards.resolution].size,
         stride=STUDY.stride,
-    conda:
-        ENVIRONMENT
     script:
         "../scripts/plan.py"

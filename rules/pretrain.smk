@@ -1,25 +1,6 @@
 """Sources of weights: a data set's shards, a file or an address in; weights that strategies start from out."""
 
 
-def pretrain_inputs(wildcards):
-    """What teaching a source's U-Net reads."""
-    source = STUDY.sources[wildcards.source]
-    root = f"{RESULTS}/sources/{wildcards.source}"
-    return training_inputs(root, source.resolution, source.augmentation, source.seed)
-
-
-def training_inputs(root, resolution, augmentation, seed):
-    """The index, plan, shards and manifest of one data set, for one way to train on it."""
-    found = {
-        "index": f"{root}/index.parquet",
-        "plan": f"{root}/resolutions/{resolution}/plan.json",
-        "shards": f"{root}/resolutions/{resolution}/shards.parquet",
-    }
-    if augmentation is not None:
-        found["manifest"] = f"{root}/augmentations/{augmentation}/seed{seed}.parquet"
-    return found
-
-
 rule pretrain:
     """Teach a U-Net on source {wildcards.source}."""
     input:
@@ -34,6 +15,8 @@ rule pretrain:
         f"{RESULTS}/benchmarks/pretrain/{{source}}.tsv"
     wildcard_constraints:
         source=one_of(TAUGHT),
+    conda:
+        ENVIRONMENT
     threads: STUDY.threads
     resources:
         gpu=GPU,
@@ -42,8 +25,6 @@ rule pretrain:
     params:
         source=sources("run"),
         recipe=lambda wildcards: STUDY.pretraining(wildcards.source).model_dump(mode="json"),
-    conda:
-        ENVIRONMENT
     script:
         "../scripts/pretrain.py"
 
@@ -58,6 +39,8 @@ rule fetch:
         f"{RESULTS}/benchmarks/fetch/{{source}}.tsv"
     wildcard_constraints:
         source=one_of(FETCHED),
+    conda:
+        ENVIRONMENT
     threads: 1
     resources:
         mem_mb=2000,
@@ -66,7 +49,5 @@ rule fetch:
         source=sources("transfer"),
         weights=lambda wildcards: STUDY.sources[wildcards.source].weights,
         sha256=lambda wildcards: STUDY.sources[wildcards.source].sha256,
-    conda:
-        ENVIRONMENT
     script:
         "../scripts/fetch.py"

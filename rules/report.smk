@@ -1,0 +1,37 @@
+"""Tables, histories and predictions in; one self-contained page and its figures out."""
+
+
+rule report:
+    """Write the report of study {STUDY.study}."""
+    input:
+        index=f"{RESULTS}/index.parquet",
+        splits=f"{RESULTS}/splits.parquet",
+        plans=sorted(
+            {
+                f"{RESULTS}/resolutions/{strategy.resolution}/plan.json"
+                for strategy in STUDY.strategies.values()
+            }
+        ),
+        tables=[f"{TABLES}/{name}.csv" for name in ("comparison", "scores", "costs")],
+        histories=runs("history.parquet"),
+        costs=runs("cost.json"),
+        evaluations=runs("evaluation.parquet"),
+        predictions=runs("predictions"),
+    output:
+        page=f"{RESULTS}/report/report.html",
+        figures=directory(f"{RESULTS}/report/figures"),
+    log:
+        f"{RESULTS}/logs/report.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/report.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        source=sources("report"),
+        study=STUDY.model_dump(mode="json", include={"study", "seeds", "budget", "strategies", "report"}),
+    script:
+        "../scripts/report.py"

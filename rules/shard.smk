@@ -12,6 +12,8 @@ rule shard:
         "{root}/logs/shard/{resolution}-{shard}.log",
     benchmark:
         "{root}/benchmarks/shard/{resolution}-{shard}.tsv"
+    conda:
+        ENVIRONMENT
     threads: 1
     resources:
         mem_mb=1000,
@@ -20,8 +22,6 @@ rule shard:
         source=sources("shard"),
         classes=lambda wildcards: dataset(wildcards).classes,
         shards=STUDY.shards,
-    conda:
-        ENVIRONMENT
     script:
         "../scripts/shard.py"
 
@@ -40,13 +40,13 @@ rule gather:
         "{root}/logs/gather/{resolution}.log",
     benchmark:
         "{root}/benchmarks/gather/{resolution}.tsv"
+    conda:
+        ENVIRONMENT
     threads: 1
     resources:
         mem_mb=1000,
         runtime=10,
     params:
         source=sources("shard"),
-    conda:
-        ENVIRONMENT
     script:
         "../scripts/gather.py"

@@ -11,6 +11,8 @@ rule split:
         f"{RESULTS}/logs/split.log",
     benchmark:
         f"{RESULTS}/benchmarks/split.tsv"
+    conda:
+        ENVIRONMENT
     threads: 1
     resources:
         mem_mb=1000,
@@ -21,7 +23,5 @@ rule split:
         test=STUDY.split.test,
         validation=STUDY.split.validation,
         seed=STUDY.split.seed,
-    conda:
-        ENVIRONMENT
     script:
         "../scripts/split.py"

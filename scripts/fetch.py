@@ -1,6 +1,7 @@
 """Fetch, check and store the weights of a source."""
 
 from safetensors.torch import save_file
+
 from stratagem.files import replacing
 from stratagem.job import log, running
 from stratagem.transfer import fetch

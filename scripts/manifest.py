@@ -1,6 +1,7 @@
 """Draw the synthetic images of one augmentation and seed."""
 
 import pandas as pd
+
 from stratagem.augment import Policy, draw
 from stratagem.files import write_table
 from stratagem.job import log, running

@@ -1,6 +1,7 @@
 """Fit a resolution plan on the sizes of a data set."""
 
 import pandas as pd
+
 from stratagem.files import write_json
 from stratagem.geometry import fit
 from stratagem.job import log, running

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pandas as pd
+
 from stratagem.geometry import Plan
 from stratagem.job import log, running
 from stratagem.shard import member, write_shard

@@ -1,6 +1,7 @@
 """Divide the samples into training, validation and test images."""
 
 import pandas as pd
+
 from stratagem.files import write_table
 from stratagem.job import log, running
 from stratagem.sample import divide

@@ -155,6 +155,4 @@ def prefetched(batches: Iterator[Batch]) -> Iterator[Batch]:
 
 def _by_sample(manifest: pd.DataFrame) -> dict[str, list[dict]]:
     ordered = manifest.sort_values(["sample", "variant"])
-    return {
-        sample: rows[list(PARAMETERS)].to_dict("records") for sample, rows in ordered.groupby("sample")
-    }
+    return {sample: rows[list(PARAMETERS)].to_dict("records") for sample, rows in ordered.groupby("sample")}

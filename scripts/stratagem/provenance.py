@@ -2,7 +2,8 @@
 
 Snakemake sees an edit of a script, not of a module that it imports, and it goes by time stamps. A rule
 therefore names its main module in its params: `sources("training")` is a digest of that module's bytes
-and of all it imports within the package, found by reading the imports. `errors` and `study` are left
+and of all it imports within the package, found by reading the imports, with any file of a module's own
+name beside it (a page's template). `errors` and `study` are left
 out: their effect arrives as params.
 """
 
@@ -21,7 +22,8 @@ def sources(module: str) -> str:
     """Twelve hexadecimal digits that stand for a module and what it imports from the package."""
     digest = hashlib.sha256()
     for name in modules(module):
-        digest.update((PACKAGE / f"{name}.py").read_bytes())
+        for path in sorted(PACKAGE.glob(f"{name}.*")):
+            digest.update(path.read_bytes())
     return digest.hexdigest()[:12]
 
 
@@ -41,7 +43,7 @@ def modules(module: str) -> tuple[str, ...]:
 def _imported(module: str) -> list[str]:
     names = []
     for node in ast.walk(ast.parse((PACKAGE / f"{module}.py").read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom) and node.module == "stratagem":
+        if isinstance(node, ast.ImportFrom) and node.module == "stratagem":  # from stratagem import x
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("stratagem."):
             names.append(node.module.split(".")[1])

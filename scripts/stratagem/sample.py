@@ -244,7 +244,9 @@ def _checked(rows, histograms, problems, classes: int, labels: str) -> Index:
             problems.append((row["mask"], f"expected values {legal}, but found {shown}"))
             continue
         per_class = count[[0, 255]] if encoding == "binary" else count[:classes]
-        good.append(row | {"encoding": encoding} | {f"pixels_{number}": int(n) for number, n in enumerate(per_class)})
+        good.append(
+            row | {"encoding": encoding} | {f"pixels_{number}": int(n) for number, n in enumerate(per_class)}
+        )
     columns = ["sample", "group", "image", "mask", "height", "width", "encoding"]
     columns += [f"pixels_{number}" for number in range(classes)]
     listed = pd.DataFrame([(str(file), reason) for file, reason in problems], columns=["file", "reason"])

@@ -1,0 +1,36 @@
+# make demo    the embedded demo, from nothing to results/demo/report/report.html
+# make test    every check and test
+# make lock    requirements.in to requirements.lock and envs/ (for maintainers; needs uv)
+
+PYTHON ?= python3
+CORES ?= $(shell getconf _NPROCESSORS_ONLN)
+BIN := .venv/bin
+READY := .venv/ready
+
+.PHONY: demo test lint lock clean
+
+demo: $(READY)
+	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores $(CORES)
+	@echo "Open results/demo/report/report.html"
+
+test: $(READY) lint
+	PATH="$(CURDIR)/$(BIN):$$PATH" pytest --numprocesses 2 --dist loadfile
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	PATH="$(CURDIR)/$(BIN):$$PATH" snakefmt --check Snakefile rules
+	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --lint
+
+$(READY): requirements.lock
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements.lock
+	@touch $(READY)
+
+lock:
+	uv pip compile requirements.in --generate-hashes --universal --python-version 3.11 \
+	  --no-emit-index-url --no-header --quiet --output-file requirements.lock
+	$(PYTHON) envs/from_lock.py
+
+clean:
+	rm -rf results data .snakemake

@@ -1,0 +1,16 @@
+"""Compare the strategies from their stored evaluations."""
+
+from pathlib import Path
+
+from stratagem.comparison import Design
+from stratagem.job import log, running
+from stratagem.tables import make, write
+
+with running(snakemake):
+    inputs, params = snakemake.input, snakemake.params
+    folders = [Path(path).parent for path in inputs.costs]
+    sources = {Path(path).parent.name: Path(path) for path in inputs.pretraining}
+    pretraining = {strategy: sources[name] for strategy, name in params.source_of.items()}
+    tables = make(folders, Path(inputs.index), pretraining, Design(**params.design))
+    write(tables, Path(snakemake.output.comparison).parent)
+    log.info("\n%s", tables["comparison"].to_string())

@@ -1,0 +1,18 @@
+"""Write the report."""
+
+from pathlib import Path
+
+from stratagem.job import running
+from stratagem.report import Stored, render
+
+with running(snakemake):
+    inputs, output = snakemake.input, snakemake.output
+    stored = Stored(
+        study=snakemake.params.study,
+        tables=Path(inputs.tables[0]).parent,
+        runs=[Path(path).parent for path in inputs.costs],
+        index=Path(inputs.index),
+        splits=Path(inputs.splits),
+        plans=[Path(path) for path in inputs.plans],
+    )
+    render(stored, Path(output.page), Path(output.figures))

@@ -1,0 +1,157 @@
+"""Drawings of numbers that others computed: each function takes a table and gives one SVG as text.
+
+Text is drawn as paths and ids are salted with a constant, so a figure looks alike everywhere and the same
+numbers give the same bytes.
+"""
+
+import io
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import cv2
+import numpy as np
+import pandas as pd
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+
+from stratagem.labels import IGNORE
+
+__all__ = ["cost", "curves", "effects", "example", "pairs"]
+
+COLOURS = {"helps": "#1b7f4b", "hurts": "#b3362b", "no difference": "#4a5568", "cannot tell yet": "#b07d12"}
+STYLE = {
+    "svg.hashsalt": "stratagem",
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#e5e7eb",
+    "axes.axisbelow": True,
+}
+WIDTH_IN = 7.2
+CLASS_COLOURS = plt.get_cmap("tab10").colors
+
+
+def effects(comparison: pd.DataFrame, margin: float) -> str:
+    """Differences with their intervals, the margin as a band; rows of the primary endpoint."""
+    with plt.rc_context(STYLE):
+        figure, axes = plt.subplots(figsize=(WIDTH_IN, 0.9 + 0.42 * len(comparison)), layout="constrained")
+        axes.axvspan(-margin, margin, color="#e2e8f0", label=f"no difference (±{margin:g})")
+        axes.axvline(0, color="#4a5568", linewidth=0.8)
+        for place, row in enumerate(comparison.itertuples()):
+            colour = COLOURS[row.verdict]
+            axes.plot(row.difference, place, "o", color=colour)
+            axes.plot([row.low, row.high], [place, place], color=colour, linewidth=2)
+        names = [f"{row.strategy} − {row.reference}" for row in comparison.itertuples()]
+        axes.set_yticks(range(len(names)), names)
+        axes.set_ylim(len(names) - 0.5, -0.5)
+        metric = comparison["metric"].iat[0].capitalize() if len(comparison) else ""
+        axes.set_xlabel(f"difference of {metric.replace('Iou', 'IoU')}, simultaneous 95 % interval")
+        axes.legend(loc="best", frameon=False)
+        return _svg(figure)
+
+
+def pairs(differences: pd.DataFrame) -> str:
+    """Every paired difference: ``strategy, reference, unit, difference`` (mean over seeds)."""
+    names = list(differences["strategy"].unique())
+    with plt.rc_context(STYLE):
+        figure, axes = plt.subplots(figsize=(WIDTH_IN, 0.9 + 0.42 * len(names)), layout="constrained")
+        axes.axvline(0, color="#4a5568", linewidth=0.8)
+        for place, name in enumerate(names):
+            values = np.sort(differences.loc[differences["strategy"] == name, "difference"].to_numpy())
+            spread = place + 0.28 * np.sin(np.arange(len(values)) * 2.4)  # spread evenly, no chance
+            axes.plot(values, spread, ".", color="#3b6ea5", alpha=0.5, markersize=5)
+            axes.plot([np.median(values)] * 2, [place - 0.35, place + 0.35], color="#1a202c", linewidth=2)
+        axes.set_yticks(range(len(names)), names)
+        axes.set_ylim(len(names) - 0.5, -0.5)
+        axes.set_xlabel(
+            "difference from the reference, one point a test image (mean over seeds; bar: median)"
+        )
+        return _svg(figure)
+
+
+def curves(histories: pd.DataFrame) -> str:
+    """Validation Dice against the share of the budget: a thin line a run, a thick one their mean."""
+    with plt.rc_context(STYLE):
+        figure, axes = plt.subplots(figsize=(WIDTH_IN, 3.6), layout="constrained")
+        for colour, (name, runs) in zip(_colours(), histories.groupby("strategy", sort=False), strict=False):
+            for _, run in runs.groupby(["fold", "seed"]):
+                axes.plot(100 * run["share"], run["val_dice"], color=colour, linewidth=0.6, alpha=0.5)
+            # Steps do not end exactly on a share, so runs are averaged by validation, not by share.
+            number = runs.groupby(["fold", "seed"]).cumcount()
+            mean = runs.groupby(number)[["share", "val_dice"]].mean()
+            axes.plot(100 * mean["share"], mean["val_dice"], color=colour, linewidth=2, label=name)
+        axes.set_xlabel("share of the budget, %")
+        axes.set_ylabel("Dice on the validation images")
+        axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
+        return _svg(figure)
+
+
+def cost(costs: pd.DataFrame, scores: pd.DataFrame) -> str:
+    """Score against CPU seconds a run (log scale), a source's pretraining shown as a tail."""
+    mean = scores.groupby("strategy")["dice"].mean()
+    with plt.rc_context(STYLE):
+        figure, axes = plt.subplots(figsize=(WIDTH_IN, 3.2), layout="constrained")
+        for colour, row in zip(_colours(), costs.itertuples(), strict=False):
+            axes.plot(row.cpu_s, mean[row.strategy], "o", color=colour, label=row.strategy)
+            if row.pretraining_cpu_s > 0:
+                whole = [row.cpu_s, row.cpu_s + row.pretraining_cpu_s]
+                axes.plot(whole, [mean[row.strategy]] * 2, "-|", color=colour)
+        axes.set_xscale("log")
+        axes.set_xlabel("CPU seconds a run (tail: pretraining of the source, spent once)")
+        axes.set_ylabel("Dice on the test images")
+        axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
+        return _svg(figure)
+
+
+def example(image: np.ndarray, truth: np.ndarray, predicted: dict[str, np.ndarray]) -> str:
+    """One test image with the outlines of its truth and of each strategy's prediction.
+
+    Parameters
+    ----------
+    image : uint8, (H, W, 3)
+    truth : uint8, (H, W)
+    predicted : dict of uint8, (H, W)
+        By title.
+    """
+    panels = {"truth": truth} | predicted
+    columns = min(4, len(panels))
+    rows = -(-len(panels) // columns)
+    height = rows * (WIDTH_IN / columns) * image.shape[0] / image.shape[1] + 0.3 * rows
+    with plt.rc_context(STYLE | {"axes.grid": False}):
+        figure, axes = plt.subplots(
+            rows, columns, figsize=(WIDTH_IN, height), layout="constrained", squeeze=False
+        )
+        for place in axes.flat:
+            place.axis("off")
+        for place, (title, mask) in zip(axes.flat, panels.items(), strict=False):
+            place.imshow(_outlined(image, mask), interpolation="nearest")
+            place.set_title(title, fontsize=8)
+        return _svg(figure)
+
+
+def _outlined(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """The image with each foreground class's outline drawn in its colour."""
+    drawn = image.copy()
+    thickness = max(1, round(max(image.shape[:2]) / 300))
+    for number in np.unique(mask[(mask > 0) & (mask != IGNORE)]):
+        outlines, _ = cv2.findContours(
+            (mask == number).astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE
+        )
+        colour = [255 * part for part in CLASS_COLOURS[int(number) % len(CLASS_COLOURS)]]
+        cv2.drawContours(drawn, outlines, -1, colour, thickness)
+    return drawn
+
+
+def _colours() -> list:
+    return [plt.get_cmap("tab20")(2 * (place % 10) + place // 10 % 2) for place in range(40)]
+
+
+def _svg(figure: Figure) -> str:
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", metadata={"Date": None})
+    plt.close(figure)
+    text = buffer.getvalue()
+    return text[text.index("<svg") :]  # without the XML prologue it can stand inside a page
