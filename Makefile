@@ -1,13 +1,15 @@
 # make demo    the embedded demo, from nothing to results/demo/report/report.html
 # make test    every check and test
+# make test-slurm   the workflow on a real Slurm of one node (as root, on Debian; some minutes)
 # make lock    requirements.in to requirements.lock and envs/ (for maintainers; needs uv)
 
 PYTHON ?= python3
 CORES ?= $(shell getconf _NPROCESSORS_ONLN)
 BIN := .venv/bin
 READY := .venv/ready
+SLURM_READY := .venv-slurm/ready
 
-.PHONY: demo test lint lock clean
+.PHONY: demo test test-slurm lint lock clean
 
 demo: $(READY)
 	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores $(CORES)
@@ -15,6 +17,13 @@ demo: $(READY)
 
 test: $(READY) lint
 	PATH="$(CURDIR)/$(BIN):$$PATH" pytest --numprocesses 2 --dist loadfile
+
+test-slurm: $(SLURM_READY)
+	.venv-slurm/bin/python -m pytest -rs tests/slurm
+
+$(SLURM_READY): $(READY) requirements-slurm.lock tests/slurm/setup.sh
+	bash tests/slurm/setup.sh .venv .venv-slurm
+	@touch $@
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -30,6 +39,8 @@ $(READY): requirements.lock
 lock:
 	uv pip compile requirements.in --generate-hashes --universal --python-version 3.11 \
 	  --no-emit-index-url --no-header --quiet --output-file requirements.lock
+	uv pip compile requirements-slurm.in --constraint requirements.lock --generate-hashes --universal \
+	  --python-version 3.11 --no-emit-index-url --no-header --quiet --output-file requirements-slurm.lock
 	$(PYTHON) envs/from_lock.py
 
 clean:

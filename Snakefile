@@ -1,8 +1,8 @@
 """Which training strategy makes a U-Net better on your images: from raw images to a comparison report.
 
-    snakemake --cores 8 --resources gpu=1                       the study in config.yaml
-    snakemake --cores 8 --configfile studies/dsb2018.yaml       exactly that study
-    snakemake --cores 1 tables                                  tables anew from stored evaluations
+snakemake --cores 8 --resources gpu=1                       the study in config.yaml
+snakemake --cores 8 --configfile studies/dsb2018.yaml       exactly that study
+snakemake --cores 1 tables                                  tables anew from stored evaluations
 """
 
 from snakemake.utils import min_version
@@ -22,7 +22,6 @@ include: "rules/common.smk"
 localrules:
     all,
     gather,
-    index,
     plan,
     split,
     compare,
@@ -31,9 +30,9 @@ localrules:
 
 
 rule all:
+    default_target: True
     input:
         targets(),
-    default_target: True
 
 
 include: "rules/demo.smk"

@@ -51,7 +51,7 @@ wildcard_constraints:
     strategy=one_of(STUDY.strategies),
     shard=r"\d+",
     fold=r"\d+",
-    seed=r"-?\d+",
+    seed=r"\d+",
 
 
 def targets():

@@ -10,7 +10,7 @@ COMPARISON = {
     "references": REFERENCES,
     "metric": STUDY.report.metric,
     "margin": STUDY.report.margin,
-    "classes": STUDY.classes,
+    "classes": list(STUDY.classes),
 }
 SOURCE_OF = {
     name: strategy.init.source

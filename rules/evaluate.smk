@@ -23,7 +23,7 @@ rule evaluate:
     threads: STUDY.threads
     resources:
         gpu=GPU,
-        mem_mb=4000,
+        mem_mb=lambda wildcards, attempt: 4000 * attempt,
         runtime=120,
     params:
         source=sources("evaluation"),

@@ -22,7 +22,7 @@ rule index:
         runtime=60,
     params:
         source=sources("sample"),
-        classes=lambda wildcards: dataset(wildcards).classes,
+        classes=lambda wildcards: list(dataset(wildcards).classes),
         labels=lambda wildcards: dataset(wildcards).labels,
         group=STUDY.split.group,
         bad_samples=STUDY.bad_samples,

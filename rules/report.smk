@@ -32,6 +32,8 @@ rule report:
         runtime=30,
     params:
         source=sources("report"),
-        study=STUDY.model_dump(mode="json", include={"study", "seeds", "budget", "strategies", "report"}),
+        study=STUDY.model_dump(
+            mode="json", include={"study", "split", "seeds", "budget", "strategies", "report"}
+        ),
     script:
         "../scripts/report.py"

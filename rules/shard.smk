@@ -20,7 +20,7 @@ rule shard:
         runtime=60,
     params:
         source=sources("shard"),
-        classes=lambda wildcards: dataset(wildcards).classes,
+        classes=lambda wildcards: list(dataset(wildcards).classes),
         shards=STUDY.shards,
     script:
         "../scripts/shard.py"

@@ -18,7 +18,7 @@ rule train:
     threads: STUDY.threads
     resources:
         gpu=GPU,
-        mem_mb=4000,
+        mem_mb=lambda wildcards, attempt: 4000 * attempt,
         runtime=720,
     params:
         source=sources("run"),

@@ -36,9 +36,21 @@ SCATTER_ALPHA = 0.05  # of Bartlett's test
 SHARED_REFERENCE = 0.6
 PRIMARY_CLASS = "mean"
 UNADJUSTED = "not adjusted"
-COLUMNS = (
-    ["strategy", "reference", "metric", "class", "seeds", "images", "mean", "reference_mean", "difference", "low", "high", "p", "verdict"]
-)
+COLUMNS = [
+    "strategy",
+    "reference",
+    "metric",
+    "class",
+    "seeds",
+    "images",
+    "mean",
+    "reference_mean",
+    "difference",
+    "low",
+    "high",
+    "p",
+    "verdict",
+]
 
 
 @dataclass(frozen=True)

@@ -20,15 +20,22 @@ def visible(proc: str | Path = "/proc/driver/nvidia/gpus") -> list[str]:
     """The devices that this process may use, by number, as text."""
     chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
     if chosen is not None:
-        return [device for device in chosen.split(",") if device.strip() not in ("", "-1")]
+        devices = [device.strip() for device in chosen.split(",")]
+        return [device for device in devices if device not in ("", "-1")]
     folder = Path(proc)
     return [str(number) for number, _ in enumerate(folder.iterdir())] if folder.is_dir() else []
 
 
 def settle(wanted: str) -> str:
-    """`cpu` or `cuda`, from `auto`, `cpu` or `cuda`."""
+    """`cpu` or `cuda`, from `auto`, `cpu` or `cuda`.
+
+    Within a batch job `auto` takes a GPU only if the batch system gave one: the node's others are not ours,
+    and the submitting machine, which saw none, must come to the same answer.
+    """
     if wanted != "auto":
         return wanted
+    if _in_batch_job() and "CUDA_VISIBLE_DEVICES" not in os.environ:
+        return "cpu"
     return "cuda" if visible() else "cpu"
 
 
@@ -65,20 +72,24 @@ def take(device: str, folder: str | Path = ".snakemake/gpu", poll_s: float = 0.2
             where="config key `device`",
             remedy="Set `device: cpu` or `auto`, or run where a GPU is.",
         )
-    if any(name in os.environ for name in ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID", "JOB_ID")):
+    if _in_batch_job():
         return None  # the batch system chose
     Path(folder).mkdir(parents=True, exist_ok=True)
     while True:
         for number in devices:
-            lock = _lock(Path(folder, f"{number.strip()}.lock"))
+            lock = _lock(Path(folder, f"{number}.lock"))
             if lock is not None:
-                os.environ["CUDA_VISIBLE_DEVICES"] = number.strip()
+                os.environ["CUDA_VISIBLE_DEVICES"] = number
                 return lock
         time.sleep(poll_s)
 
 
+def _in_batch_job() -> bool:
+    return any(name in os.environ for name in ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID"))
+
+
 def _lock(path: Path) -> IO | None:
-    file = open(path, "w")
+    file = open(path, "w")  # noqa: SIM115  # the lock is held for as long as it is open
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -49,8 +49,13 @@ def evaluate(recipe: Recipe, inputs: Inputs, model: str, device: str, folder: Pa
             confusions.append(_as_pairs(sample, matrix))
             _save(predicted, pictures / f"{sample}.png")
     log.info("%d test images", len(evaluations))
-    write_table(pd.concat(evaluations).assign(**keys), folder / "evaluation.parquet")
-    write_table(pd.concat(confusions).assign(**keys), folder / "confusion.parquet")
+    write_table(_keyed(evaluations, keys), folder / "evaluation.parquet")
+    write_table(_keyed(confusions, keys), folder / "confusion.parquet")
+
+
+def _keyed(tables: list[pd.DataFrame], keys: dict) -> pd.DataFrame:
+    table = pd.concat(tables, ignore_index=True)
+    return table.assign(**keys)[[*keys, *table.columns]]
 
 
 def _as_pairs(sample: str, matrix: np.ndarray) -> pd.DataFrame:

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
+from skimage.segmentation import find_boundaries
 
 from stratagem.labels import IGNORE
 
@@ -135,13 +136,12 @@ def example(image: np.ndarray, truth: np.ndarray, predicted: dict[str, np.ndarra
 def _outlined(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """The image with each foreground class's outline drawn in its colour."""
     drawn = image.copy()
-    thickness = max(1, round(max(image.shape[:2]) / 300))
+    wide = np.ones((max(1, round(max(image.shape[:2]) / 300)),) * 2, np.uint8)  # seen when shown small
     for number in np.unique(mask[(mask > 0) & (mask != IGNORE)]):
-        outlines, _ = cv2.findContours(
-            (mask == number).astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE
-        )
-        colour = [255 * part for part in CLASS_COLOURS[int(number) % len(CLASS_COLOURS)]]
-        cv2.drawContours(drawn, outlines, -1, colour, thickness)
+        edge = find_boundaries(mask == number, mode="inner").astype(np.uint8)
+        drawn[cv2.dilate(edge, wide) > 0] = [
+            255 * part for part in CLASS_COLOURS[number % len(CLASS_COLOURS)]
+        ]
     return drawn
 
 

@@ -8,12 +8,14 @@ the traceback is. Snakemake itself is never imported; the object that a script r
 import contextlib
 import logging
 import os
+import re
 import sys
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from stratagem import __version__
 from stratagem.errors import DeviceError, StratagemError
 
 __all__ = ["log", "require_threads", "running"]
@@ -61,13 +63,15 @@ def require_threads(granted: int, wanted: int) -> None:
 
 
 def _same_package(snakemake: Any) -> None:
-    """Stop where `stratagem` was imported from elsewhere than beside the script."""
-    beside = Path(snakemake.scriptdir, "stratagem").resolve()
-    here = Path(__file__).parent.resolve()
-    if beside.is_dir() and not os.path.samefile(beside, here):
+    """Stop where another version of `stratagem` was imported than the one beside the script."""
+    beside, here = Path(snakemake.scriptdir, "stratagem"), Path(__file__).parent
+    if not beside.is_dir() or os.path.samefile(beside, here):
+        return
+    wanted = re.search(r'__version__ = "(.*)"', (beside / "__init__.py").read_text()).group(1)
+    if wanted != __version__:
         raise DeviceError(
-            expected=f"the package in {beside}",
-            found=f"an installed one in {here}",
+            expected=f"version {wanted} of the package, in {beside.resolve()}",
+            found=f"version {__version__}, installed in {here.resolve()}",
             where="the Python environment",
             remedy="Uninstall it there (`pip uninstall stratagem`), or install this version.",
         )

@@ -22,8 +22,9 @@ def sources(module: str) -> str:
     """Twelve hexadecimal digits that stand for a module and what it imports from the package."""
     digest = hashlib.sha256()
     for name in modules(module):
-        for path in sorted(PACKAGE.glob(f"{name}.*")):
-            digest.update(path.read_bytes())
+        for path in (PACKAGE / f"{name}.py", PACKAGE / f"{name}.html"):
+            if path.is_file():
+                digest.update(path.read_bytes())
     return digest.hexdigest()[:12]
 
 
@@ -43,8 +44,12 @@ def modules(module: str) -> tuple[str, ...]:
 def _imported(module: str) -> list[str]:
     names = []
     for node in ast.walk(ast.parse((PACKAGE / f"{module}.py").read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom) and node.module == "stratagem":  # from stratagem import x
-            names += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("stratagem."):
-            names.append(node.module.split(".")[1])
-    return names
+        if isinstance(node, ast.Import):
+            dotted = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            package = ".".join(filter(None, ["stratagem" if node.level else "", node.module]))
+            dotted = [f"{package}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        names += [name.split(".")[1] for name in dotted if name.startswith("stratagem.")]
+    return [name for name in names if (PACKAGE / f"{name}.py").is_file()]  # not `__version__`

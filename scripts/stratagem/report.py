@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from stratagem import figures
-from stratagem.comparison import PRIMARY_CLASS, UNADJUSTED
+from stratagem.comparison import PRIMARY_CLASS, UNADJUSTED, unequal_scatter
 from stratagem.files import replacing_folder, write_text
 from stratagem.image import read_image, read_plane
 from stratagem.labels import to_classes
@@ -55,7 +55,8 @@ def render(stored: Stored, page: Path, folder: Path) -> None:
     """Write the page, and every figure as an SVG file of its own into the folder."""
     tables = {name: pd.read_csv(stored.tables / f"{name}.csv") for name in ("comparison", "scores", "costs")}
     primary = tables["comparison"][tables["comparison"]["verdict"] != UNADJUSTED]
-    drawn = _figures(stored, tables, primary)
+    evaluation = pd.concat([pd.read_parquet(run / "evaluation.parquet") for run in stored.runs])
+    drawn = _figures(stored, tables, primary, evaluation)
     with replacing_folder(folder) as beside:
         for name, svg in drawn.items():
             (beside / f"{name}.svg").write_text(svg, encoding="utf-8")
@@ -64,19 +65,19 @@ def render(stored: Stored, page: Path, folder: Path) -> None:
     text = template.render(
         study=stored.study,
         metric=NAMES[stored.study["report"]["metric"]],
-        sentences=[(row.verdict, sentence(row)) for row in primary.itertuples()],
+        sentences=[(row.verdict, sentence(row, _unit(stored))) for row in primary.itertuples()],
         primary=primary.to_dict("records"),
         secondary=_secondary(tables["comparison"]),
         scores=tables["scores"].to_dict("records"),
         costs=tables["costs"].to_dict("records"),
         figures={name: jinja2.filters.Markup(svg) for name, svg in drawn.items()},
-        facts=_facts(stored),
+        facts=_facts(stored, evaluation),
     )
     write_text(text, page)
 
 
-def sentence(row) -> str:
-    """One row of the comparison in words: verdict, effect, interval, how many seeds and images."""
+def sentence(row, unit: str = "test images") -> str:
+    """One row of the comparison in words: verdict, effect, interval, how many seeds and units."""
     metric = NAMES[row.metric]
     change = f"{metric} {row.reference_mean:.3f} → {row.mean:.3f} ({row.difference:+.3f}"
     interval = "" if np.isnan(row.low) else f", 95 % interval {row.low:+.3f} to {row.high:+.3f}"
@@ -86,21 +87,20 @@ def sentence(row) -> str:
         "no difference": f"{row.strategy} makes no difference against {row.reference}",
         "cannot tell yet": f"{row.strategy} against {row.reference}: cannot tell yet",
     }[row.verdict]
-    extent = f"{row.seeds} seed{'s' * (row.seeds != 1)} × {row.images} test images or groups"
+    extent = f"{row.seeds} seed{'s' * (row.seeds != 1)} × {row.images} {unit}"
     return f"{words}: {change}{interval}; {extent})."
 
 
-def _figures(stored: Stored, tables: dict, primary: pd.DataFrame) -> dict[str, str]:
+def _figures(stored: Stored, tables: dict, primary: pd.DataFrame, evaluation: pd.DataFrame) -> dict:
     margin = stored.study["report"]["margin"]
     histories = pd.concat([pd.read_parquet(run / "history.parquet") for run in stored.runs])
-    evaluation = pd.concat([pd.read_parquet(run / "evaluation.parquet") for run in stored.runs])
     drawn = {
         "effects": figures.effects(primary, margin),
         "pairs": figures.pairs(_differences(evaluation, primary, stored)),
         "curves": figures.curves(histories),
         "cost": figures.cost(tables["costs"], tables["scores"]),
     }
-    return {name: svg for name, svg in drawn.items() if svg} | _examples(stored, evaluation)
+    return drawn | _examples(stored, evaluation)
 
 
 def _differences(evaluation: pd.DataFrame, primary: pd.DataFrame, stored: Stored) -> pd.DataFrame:
@@ -156,7 +156,23 @@ def _secondary(comparison: pd.DataFrame) -> list[dict]:
     return table.to_dict("records")
 
 
-def _facts(stored: Stored) -> dict:
+def _unit(stored: Stored) -> str:
+    return "groups of test images" if stored.study["split"]["group"] else "test images"
+
+
+def _scatter(evaluation: pd.DataFrame, metric: str) -> str:
+    """Whether the seed variance could be pooled, as a sentence."""
+    if evaluation["seed"].nunique() < 2:
+        return "One seed gives no interval: nothing is known of how much another one would differ."
+    if unequal_scatter(per_image(evaluation, metric)):
+        return (
+            "The seeds of some strategies scatter more than those of others, so each comparison "
+            "takes its own seed variance; intervals are wide where seeds are few."
+        )
+    return "The variance between seeds is pooled over all comparisons; strategies scatter alike."
+
+
+def _facts(stored: Stored, evaluation: pd.DataFrame) -> dict:
     """How the data were split, framed and computed."""
     index, splits = pd.read_parquet(stored.index), pd.read_parquet(stored.splits)
     sizes = index.groupby(["height", "width"]).size().sort_values(ascending=False)
@@ -168,4 +184,5 @@ def _facts(stored: Stored) -> dict:
         "plans": {path.parent.name: json.loads(path.read_text()) for path in stored.plans},
         "execution": record["execution"],
         "threads": record["recipe"]["threads"],
+        "scatter": _scatter(evaluation, stored.study["report"]["metric"]),
     }

@@ -4,7 +4,8 @@ A sample's identity is its image's POSIX path under the image folder, without ex
 NFC. Every random choice hashes that identity, so adding a sample changes no other sample's place.
 
 The index is a table, one row a sample: ``sample, group, image, mask`` (paths), ``height, width``
-(pixels), ``encoding`` (how the mask is read; see `stratagem.labels`), and ``pixels_0 .. pixels_{K-1}``, the mask's pixels of each class.
+(pixels), ``encoding`` (how the mask is read; see `stratagem.labels`), and ``pixels_0 .. pixels_{K-1}``,
+the mask's pixels of each class.
 """
 
 import hashlib

@@ -10,7 +10,7 @@ A strategy is data: it names a resolution, an augmentation and a source, and set
 import difflib
 import json
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
     BaseModel,
@@ -29,6 +29,8 @@ __all__ = ["Recipe", "Study", "read_study", "schema"]
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]*$")]
 Share = Annotated[float, Field(gt=0, le=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
+Classes = Annotated[tuple[str, ...], Field(min_length=2)]
 Labels = Literal["auto", "indices", "binary"]
 Probability = Annotated[float, Field(ge=0, le=1)]
 
@@ -38,13 +40,13 @@ STRIDE_OF_CLASSIFIER = 32  # pixels: a ResNet halves its input five times
 class Options(BaseModel):
     """A section of the config: unknown keys are refused, values cannot be changed."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Split(Options):
     """How the samples are divided into training, validation and test images."""
 
-    seed: int = Field(0, description="Fixes which images are in which part; not the training.")
+    seed: Seed = Field(0, description="Fixes which images are in which part; not the training.")
     test: Share = Field(0.2, lt=1, description="Share of the groups tested, where `folds` is 1.")
     validation: Share = Field(0.15, lt=1, description="Share of the groups that draw the curves.")
     group: str | None = Field(
@@ -136,13 +138,13 @@ class DataSource(Options):
 
     images: str = Field(description="Folder of images.")
     masks: str = Field(description="Folder of masks.")
-    classes: list[str] = Field(min_length=2, description="Class names by index; 0 is background.")
+    classes: Classes = Field(description="Class names by index; 0 is background.")
     labels: Labels = Field("auto", description="How its masks are read; see the study's `labels`.")
     resolution: Name = Field(description="A name under `resolutions`, fitted on this source's sizes.")
     augmentation: Name | None = Field(None, description="A name under `augmentations`.")
     batch_size: int = Field(16, ge=1, description="Images a step.")
     budget: Budget = Field(description="What the pretraining may use.")
-    seed: int = Field(0, description="Fixes the source's initial weights, order and augmentation.")
+    seed: Seed = Field(0, description="Fixes the source's initial weights, order and augmentation.")
 
 
 class WeightsSource(Options):
@@ -225,7 +227,7 @@ class Recipe(Options):
     strategy: Strategy
     fold: int
     seed: int
-    classes: list[str]
+    classes: Classes
     budget: Budget
     training: Training
     unet: Unet
@@ -238,7 +240,7 @@ class Study(Options):
     study: Name = Field(description="Its name; all outputs stand in results/<study>/.")
     images: str = Field(description="Folder of images, searched with its subfolders.")
     masks: str = Field(description="Folder of masks; each has its image's path, any extension.")
-    classes: list[str] = Field(min_length=2, description="Class names by index; 0 is background.")
+    classes: Classes = Field(description="Class names by index; 0 is background.")
     labels: Labels = Field(
         "auto",
         description="indices: pixel value = class, 255 = ignore. binary: 0 and 255. auto: by the values "
@@ -249,7 +251,7 @@ class Study(Options):
     )
     split: Split = Field(Split(), description="Parts and groups.")
     folds: int = Field(1, ge=1, description="1: one split; k: k-fold cross-validation.")
-    seeds: list[int] = Field(
+    seeds: tuple[Seed, ...] = Field(
         min_length=1, description="Each trains every strategy once; one gives no interval."
     )
     budget: Budget = Field(description="What each run may use, the same for all.")
@@ -316,7 +318,7 @@ def read_study(config: dict) -> Study:
     try:
         study = Study.model_validate(config)
     except ValidationError as error:
-        faults += [_sentence(fault) for fault in error.errors()]
+        faults += [_sentence(fault) for fault in _innermost(error.errors())]
     faults += _dangling(config)
     faults += _contradictions(study) if study else []
     if faults:
@@ -330,57 +332,59 @@ def schema() -> str:
     return json.dumps(document, indent=2) + "\n"
 
 
+def _innermost(faults: list[dict]) -> list[dict]:
+    """Without those that only follow from a fault further inside (a list too short, its item bad)."""
+    places = [fault["loc"] for fault in faults]
+    return [
+        fault
+        for fault in faults
+        if not any(place[: len(fault["loc"])] == fault["loc"] != place for place in places)
+    ]
+
+
 def _sentence(fault: dict) -> str:
-    parts = [part for part in fault["loc"] if part not in ("data", "weights") or part == fault["loc"][-1]]
-    key = ".".join(str(part) for part in parts if part != "[key]") or "the config"
+    loc, tag = _without_tag(fault["loc"])
+    key = ".".join(str(part) for part in loc if part != "[key]") or "the config"
     found = fault.get("input")
     if fault["type"] == "extra_forbidden":
-        return f"{key}: no such key{_nearest(fault['loc'])}; remove it or correct its name."
+        return f"{key}: no such key{_nearest(_section(loc, tag), loc[-1])}; remove it or correct its name."
     if fault["type"] == "missing":
-        return f"{key}: missing; add it ({_description(fault['loc'])})"
+        return f"{key}: missing; add it ({_section(loc, tag).model_fields[loc[-1]].description})"
     if fault["type"] == "value_error":
         return f"{key}: {fault['ctx']['error']}."
+    if fault["type"] == "model_type":
+        return f"{key}: expected keys with values, but found {found!r}."
     if "pattern" in fault.get("ctx", {}):
         return f"{key}: expected text that matches {fault['ctx']['pattern']}, but found {found!r}."
-    message = fault["msg"].replace("Input should be", "expected").replace("List should", "expected to")
+    message = fault["msg"].replace("Input should be", "expected").replace("Tuple should", "expected to")
     return f"{key}: {message[0].lower() + message[1:]}, but found {found!r}."
 
 
-def _section(loc: tuple) -> type[Options]:
+def _without_tag(loc: tuple) -> tuple[tuple, str | None]:
+    """A place without the kind of source that pydantic puts in it, and that kind."""
+    if loc[:1] == ("sources",) and len(loc) > 2:
+        return loc[:2] + loc[3:], loc[2]
+    return loc, None
+
+
+def _section(loc: tuple, tag: str | None) -> type[Options]:
     """The declared section that holds the last key of a place in the config."""
-    section = Study
-    for part in loc[:-1]:
-        if part in ("data", "weights") and section in (DataSource, WeightsSource):
-            section = DataSource if part == "data" else WeightsSource
-            continue
-        named = {
-            "resolutions": Resolution,
-            "augmentations": Augmentation,
-            "sources": DataSource,
-            "strategies": Strategy,
-        }
-        plain = {
-            "split": Split,
-            "budget": Budget,
-            "unet": Unet,
-            "training": Training,
-            "report": Report,
-            "init": Init,
-            "loader": Loader,
-        }
-        section = (named | plain).get(part, section)
+    named = {"resolutions": Resolution, "augmentations": Augmentation, "strategies": Strategy}
+    named["sources"] = WeightsSource if tag == "weights" else DataSource
+    section, rest = Study, loc
+    if loc[0] in named and len(loc) > 2:
+        section, rest = named[loc[0]], loc[2:]
+    for part in rest[:-1]:
+        annotation = section.model_fields[part].annotation
+        inner = (annotation, *get_args(annotation))
+        section = next(kind for kind in inner if isinstance(kind, type) and issubclass(kind, Options))
     return section
 
 
-def _nearest(loc: tuple) -> str:
-    known = list(_section(loc).model_fields)
-    close = difflib.get_close_matches(str(loc[-1]), known, n=1)
+def _nearest(section: type[Options], key: str) -> str:
+    known = list(section.model_fields)
+    close = difflib.get_close_matches(str(key), known, n=1)
     return f" (did you mean `{close[0]}`?)" if close else f" (known here: {', '.join(known)})"
-
-
-def _description(loc: tuple) -> str:
-    field = _section(loc).model_fields.get(loc[-1])
-    return (field.description if field else None) or "see config.yaml"
 
 
 def _dangling(config: dict) -> list[str]:
@@ -388,7 +392,7 @@ def _dangling(config: dict) -> list[str]:
     faults = []
     for key, name, section in _references(config):
         known = config.get(section)
-        known = list(known) if isinstance(known, dict) else []
+        known = [str(key) for key in known] if isinstance(known, dict) else []
         if isinstance(name, str) and name not in known:
             close = difflib.get_close_matches(name, known, n=1)
             hint = f"did you mean `{close[0]}`?" if close else f"declared: {', '.join(known) or 'none'}."
@@ -417,9 +421,15 @@ def _references(config: dict) -> list[tuple[str, Any, str]]:
 
 def _contradictions(study: Study) -> list[str]:
     faults = []
-    for key, values in {"classes": study.classes, "seeds": study.seeds}.items():
+    once = {"classes": study.classes, "seeds": study.seeds}
+    once |= {
+        f"sources.{name}.classes": source.classes
+        for name, source in study.sources.items()
+        if isinstance(source, DataSource)
+    }
+    for key, values in once.items():
         if len(set(values)) < len(values):
-            faults.append(f"{key}: expected each value once, but found {values}.")
+            faults.append(f"{key}: expected each value once, but found {list(values)}.")
     if study.folds == 1 and study.split.test + study.split.validation >= 1:
         faults.append("split: `test` and `validation` leave no image to train on; lower one of them.")
     if study.split.group is not None:

@@ -130,6 +130,8 @@ def fit(
         for stop in np.arange(1, options.validations + 1) / options.validations:
             model.train()
             _train_stretch(model, batches, optimizer, options, execution, spent, stop, bar)
+            if not spent.losses:  # fewer steps than validations: no step since the last one
+                continue
             rows.append(_row(spent, options) | _validated(model, validate, spent))
             log.info("%s", ", ".join(f"{name} {value:.4g}" for name, value in rows[-1].items()))
     model.eval()
@@ -235,7 +237,7 @@ def _count(spent: Spent, batch: Batch) -> None:
 
 
 def _row(spent: Spent, options: Options) -> dict:
-    mean = float(np.mean(spent.losses)) if spent.losses else float("nan")
+    mean = float(np.mean(spent.losses))
     spent.losses.clear()
     share = spent.share(options)
     return {

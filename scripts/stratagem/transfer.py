@@ -5,13 +5,12 @@ ever run from a file. What was taken, adapted or left is a table, one row a tens
 """
 
 import hashlib
-import pickle
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pandas as pd
 import pooch
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
@@ -40,7 +39,7 @@ def fetch(weights: str, sha256: str | None) -> dict[str, torch.Tensor]:
         raise _unusable(weights, f"a file of SHA-256 {sha256}", "another one") from error
     except OSError as error:
         raise _unusable(weights, "an address that answers", f"none ({error})") from error
-    return read_weights(path, Path(weights).suffix)
+    return read_weights(path, Path(urlsplit(weights).path).suffix)
 
 
 def read_weights(path: str | Path, suffix: str | None = None) -> dict[str, torch.Tensor]:
@@ -57,9 +56,10 @@ def read_weights(path: str | Path, suffix: str | None = None) -> dict[str, torch
         if (suffix or Path(path).suffix) == ".safetensors":
             return load_file(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, KeyError) as error:
+    except Exception as error:  # a damaged file makes the two parsers raise almost anything
         raise _unusable(path, "weights by name", f"a file that cannot be read as such ({error})") from error
-    if not isinstance(state, dict) or not all(torch.is_tensor(value) for value in state.values()):
+    named = isinstance(state, dict) and all(isinstance(name, str) for name in state)
+    if not named or not all(torch.is_tensor(value) for value in state.values()):
         raise _unusable(path, "a state dict (tensors by name)", f"a {type(state).__name__} of others")
     return state
 

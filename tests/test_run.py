@@ -1,0 +1,287 @@
+"""A run is a function of its recipe and its files, and tells what it cost."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from stratagem import augment, geometry
+from stratagem.execution import choose
+from stratagem.files import write_json, write_table
+from stratagem.image import read_plane
+from stratagem.labels import to_classes
+from stratagem.metrics import confusion
+from stratagem.run import Inputs, as_counts, examine, load_model, train
+from stratagem.sample import build_index, divide, select
+from stratagem.shard import catalogue, write_shard
+from stratagem.study import Recipe, Study, read_study
+
+CLASSES = ["background", "a", "b"]
+CONFIG = {
+    "study": "tiny",
+    "images": "images",
+    "masks": "masks",
+    "classes": CLASSES,
+    "seeds": [1, 2],
+    "budget": {"images": 6},
+    "unet": {"width": 2, "depth": 1},
+    "training": {"validations": 2},
+    "resolutions": {"native": {"plan": "native"}},
+    "augmentations": {"flips": {"flip_horizontal": 0.5, "brightness": 0.5, "variants": 3}},
+    "sources": {
+        "others": {
+            "images": "images",
+            "masks": "masks",
+            "classes": CLASSES,
+            "resolution": "native",
+            "batch_size": 2,
+            "budget": {"steps": 2},
+        }
+    },
+    "strategies": {
+        "baseline": {"resolution": "native", "loader": {"batch_size": 2}},
+        "memory": {"resolution": "native", "loader": {"batch_size": 2, "storage": "memory"}},
+        "half": {"resolution": "native", "loader": {"batch_size": 2, "fraction": 0.5}},
+        "flips": {"resolution": "native", "augmentation": "flips", "loader": {"batch_size": 2}},
+        "slow": {"resolution": "native", "learning_rate": 1e-5, "loader": {"batch_size": 2}},
+        "taught": {"resolution": "native", "init": {"source": "others"}, "loader": {"batch_size": 2}},
+        "frozen": {
+            "resolution": "native",
+            "init": {"source": "others", "freeze": "encoder"},
+            "loader": {"batch_size": 2},
+        },
+    },
+}
+
+
+def _study() -> Study:
+    """The study; its folders play no part in a training job."""
+    return read_study(CONFIG)
+
+
+def _recipe(strategy: str, seed: int = 1) -> Recipe:
+    """The recipe of one of its runs, fold 0."""
+    return _study().run(strategy, 0, seed)
+
+
+def _prepare(images: Path, masks: Path, folder: Path) -> Inputs:
+    """Index, plan, two shards and split of two folders, with the shards in `folder`."""
+    index = build_index(str(images), str(masks), len(CLASSES), "indices", None).table
+    plan = geometry.fit("native", None, index[["height", "width"]].to_numpy(), stride=2)
+    folder.mkdir()
+    for number, places in enumerate(np.array_split(np.arange(len(index)), 2)):
+        write_shard(folder / f"{number}.h5", index.iloc[places], plan, CLASSES)
+    write_table(catalogue([folder / "0.h5", folder / "1.h5"]), folder / "shards.parquet")
+    splits = divide(index, folds=1, test=0.3, validation=0.15, seed=0)
+    return Inputs(index, plan, folder / "shards.parquet", splits)
+
+
+def _manifest(inputs: Inputs, seed: int = 1):
+    """The synthetic images of the study's one augmentation."""
+    policy = augment.Policy(**CONFIG["augmentations"]["flips"])
+    return augment.draw(policy, seed, list(inputs.index["sample"]))
+
+
+@pytest.fixture
+def inputs(dataset, tmp_path) -> Inputs:
+    """The files of a run on the tests' data set."""
+    return _prepare(*dataset, tmp_path / "shards")
+
+
+def _train(recipe: Recipe, inputs: Inputs, folder) -> bytes:
+    train(recipe, inputs, "cpu", "0123456789ab", folder)
+    return (folder / "model.safetensors").read_bytes()
+
+
+def test_a_run_is_a_function_of_recipe_and_files(inputs, tmp_path):
+    """Same recipe, same bytes; other seed, other bytes."""
+    first = _train(_recipe("baseline"), inputs, tmp_path / "a")
+    torch.manual_seed(99)
+    assert _train(_recipe("baseline"), inputs, tmp_path / "b") == first
+    assert _train(_recipe("baseline", seed=2), inputs, tmp_path / "c") != first
+
+
+def test_the_curves_are_a_function_of_recipe_and_files_too(inputs, tmp_path):
+    """History holds no clock: two runs of one recipe write the same table."""
+    for name in ("a", "b"):
+        _train(_recipe("baseline"), inputs, tmp_path / name)
+    first, second = (pd.read_parquet(tmp_path / name / "history.parquet") for name in ("a", "b"))
+    pd.testing.assert_frame_equal(first, second, check_exact=True)
+
+
+def test_memory_and_shards_give_the_same_bytes(inputs, tmp_path):
+    """Where the images are held changes the cost of a run and nothing else."""
+    shards = _train(_recipe("baseline"), inputs, tmp_path / "shards-run")
+    assert _train(_recipe("memory"), inputs, tmp_path / "memory-run") == shards
+
+
+def test_a_run_writes_what_it_promises(inputs, tmp_path):
+    """Weights, history and cost stand in the run's folder; nothing else does."""
+    _train(_recipe("baseline"), inputs, tmp_path / "run")
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {
+        "model.safetensors",
+        "history.parquet",
+        "cost.json",
+    }
+
+
+def test_the_history_has_its_keys_and_scores(inputs, tmp_path):
+    """A row a validation, with the run's keys as columns and validation scores between 0 and 1."""
+    _train(_recipe("baseline", seed=2), inputs, tmp_path / "run")
+    history = pd.read_parquet(tmp_path / "run" / "history.parquet")
+    assert set(history.columns) == {
+        *("share", "images", "steps", "epochs", "learning_rate", "train_loss"),
+        *("val_dice", "val_iou", "strategy", "fold", "seed"),
+    }
+    assert history[["strategy", "fold", "seed"]].drop_duplicates().values.tolist() == [["baseline", 0, 2]]
+    assert history["images"].iloc[-1] == 6 and history["share"].iloc[-1] == 1
+    assert history[["val_dice", "val_iou"]].stack().between(0, 1).all()
+
+
+def test_the_cost_holds_the_recipe_and_what_was_spent(inputs, tmp_path):
+    """cost.json tells all that fixed the run, what it used, how it was computed and by which code."""
+    recipe = _recipe("baseline")
+    _train(recipe, inputs, tmp_path / "run")
+    cost = json.loads((tmp_path / "run" / "cost.json").read_text())
+    assert Recipe(**cost["recipe"]) == recipe
+    assert [cost[key] for key in ("strategy", "fold", "seed")] == ["baseline", 0, 1]
+    assert cost["source"] == "0123456789ab"
+    assert cost["images"] == 6
+    assert cost["train_images"] == len(inputs.of_part("train", 0))
+    model = load_file(tmp_path / "run" / "model.safetensors")
+    assert cost["parameters"] == cost["trainable"] == sum(value.numel() for value in model.values())
+    assert cost["execution"]["device"] == "cpu" and cost["execution"]["why"]
+    for name in ("cpu_s", "training_s", "images_per_s", "peak_memory_mb"):
+        assert cost[name] > 0
+    assert 0 <= cost["waiting_s"] <= cost["training_s"]
+
+
+def test_only_training_images_are_trained_on(inputs, tmp_path):
+    """What stands in validation and test images changes no weight."""
+    before = _train(_recipe("baseline"), inputs, tmp_path / "a")
+    train_part = inputs.of_part("train", 0)
+    parts = [inputs.of_part(part, 0) for part in ("train", "val", "test")]
+    assert sum(map(len, parts)) == len(inputs.index) and all(len(part) for part in parts)
+    splits = pd.DataFrame({"sample": train_part["sample"], "fold": 0, "part": "train"})
+    assert _train(_recipe("baseline"), replace(inputs, splits=splits), tmp_path / "b") == before
+
+
+def test_a_fraction_trains_on_its_share(inputs, tmp_path):
+    """Half of the data is half of the training images, drawn by the run's seed."""
+    _train(_recipe("half"), inputs, tmp_path / "run")
+    cost = json.loads((tmp_path / "run" / "cost.json").read_text())
+    assert cost["train_images"] == len(select(inputs.of_part("train", 0), 0.5, 1))
+    assert cost["train_images"] < len(inputs.of_part("train", 0))
+
+
+def test_the_manifest_is_what_augments(inputs, tmp_path):
+    """Synthetic images change the weights; which ones follows from the manifest alone."""
+    plain = _train(_recipe("flips"), inputs, tmp_path / "a")
+    one, other = (replace(inputs, manifest=_manifest(inputs, seed)) for seed in (1, 2))
+    first = _train(_recipe("flips"), one, tmp_path / "b")
+    assert first != plain
+    assert _train(_recipe("flips"), one, tmp_path / "c") == first
+    assert _train(_recipe("flips"), other, tmp_path / "d") != first
+
+
+def test_a_strategy_s_own_rate_is_used(inputs, tmp_path):
+    """`learning_rate` of a strategy stands in place of the common one."""
+    _train(_recipe("slow"), inputs, tmp_path / "run")
+    history = pd.read_parquet(tmp_path / "run" / "history.parquet")
+    assert 0 < history["learning_rate"].max() < 1e-5
+
+
+def test_a_source_is_taught_on_all_images_and_validated_on_none(inputs, tmp_path):
+    """Pretraining is the same run, without a split."""
+    recipe = _study().pretraining("others")
+    _train(recipe, replace(inputs, splits=None), tmp_path / "source")
+    cost = json.loads((tmp_path / "source" / "cost.json").read_text())
+    assert (cost["train_images"], cost["steps"], cost["strategy"]) == (len(inputs.index), 2, "others")
+    assert "val_dice" not in pd.read_parquet(tmp_path / "source" / "history.parquet")
+
+
+def test_transfer_starts_from_the_source_and_says_what_it_took(inputs, tmp_path):
+    """A taught run differs from a random start and has a table of what was taken."""
+    _train(_study().pretraining("others"), replace(inputs, splits=None), tmp_path / "source")
+    given = replace(inputs, weights=str(tmp_path / "source" / "model.safetensors"))
+    taught = _train(_recipe("taught"), given, tmp_path / "taught")
+    assert taught != _train(_recipe("baseline"), inputs, tmp_path / "baseline")
+    fates = pd.read_csv(tmp_path / "taught" / "transfer.csv").set_index("tensor")["fate"]
+    assert set(fates[fates == "new"].index) == {"head.weight", "head.bias"}
+    assert set(fates) == {"taken", "new"}
+
+
+def test_a_frozen_encoder_stays_as_the_source_left_it(inputs, tmp_path):
+    """`freeze: encoder` keeps the source's encoder bit for bit, and the cost counts what learns."""
+    _train(_study().pretraining("others"), replace(inputs, splits=None), tmp_path / "source")
+    given = replace(inputs, weights=str(tmp_path / "source" / "model.safetensors"))
+    _train(_recipe("frozen"), given, tmp_path / "frozen")
+    source, frozen = (load_file(tmp_path / name / "model.safetensors") for name in ("source", "frozen"))
+    same = {name for name in frozen if torch.equal(frozen[name], source[name])}
+    assert same == {name for name in frozen if name.startswith("encoder.")}
+    cost = json.loads((tmp_path / "frozen" / "cost.json").read_text())
+    assert cost["trainable"] == sum(v.numel() for name, v in frozen.items() if name not in same)
+
+
+def test_a_run_starts_anew_over_an_older_one(inputs, tmp_path):
+    """A folder with the files of a former run ends as a fresh one does."""
+    first = _train(_recipe("baseline"), inputs, tmp_path / "a")
+    _train(_recipe("slow"), inputs, tmp_path / "b")
+    assert _train(_recipe("baseline"), inputs, tmp_path / "b") == first
+
+
+def test_stored_weights_load_into_the_same_network(inputs, tmp_path):
+    """A stored model gives, in evaluation mode, the logits of its tensors."""
+    _train(_recipe("baseline"), inputs, tmp_path / "run")
+    path = tmp_path / "run" / "model.safetensors"
+    model = load_model(_recipe("baseline"), str(path), choose("cpu", 1))
+    assert not model.training
+    stored = load_file(path)
+    assert all(torch.equal(value, stored[name]) for name, value in model.state_dict().items())
+
+
+def test_images_are_examined_at_their_own_size(inputs, tmp_path):
+    """Each image gives its mask at its own size and its confusion against the mask on disk."""
+    _train(_recipe("baseline"), inputs, tmp_path / "run")
+    execution = choose("cpu", 1)
+    model = load_model(_recipe("baseline"), str(tmp_path / "run" / "model.safetensors"), execution)
+    seen = list(examine(model, inputs.index, inputs, execution, 3))
+    assert [sample for sample, _, _ in seen] == inputs.index["sample"].tolist()
+    for row, (_, predicted, table) in zip(inputs.index.itertuples(), seen, strict=True):
+        assert predicted.shape == (row.height, row.width)
+        truth = to_classes(read_plane(row.mask), row.encoding)
+        assert table.tolist() == confusion(truth, predicted, 3).tolist()
+        assert table.sum() == row.height * row.width - 1  # one pixel of each mask is ignored
+
+
+def test_counts_have_a_row_a_class():
+    """A confusion matrix becomes rows of tp, fp, fn and tn."""
+    table = as_counts("x", torch.tensor([[3, 1], [2, 4]]).numpy())
+    assert list(table.columns) == ["sample", "class", "tp", "fp", "fn", "tn"]
+    assert table.values.tolist() == [["x", 0, 3, 2, 1, 4], ["x", 1, 4, 1, 2, 3]]
+
+
+def test_inputs_are_read_from_the_named_files_of_a_rule(inputs, tmp_path):
+    """A rule's named inputs are what a run reads; what it does not name is not there."""
+    write_table(inputs.index, tmp_path / "index.parquet")
+    write_json(inputs.plan.as_record(), tmp_path / "plan.json")
+    write_table(inputs.splits, tmp_path / "splits.parquet")
+
+    class Files(SimpleNamespace):
+        def items(self):
+            return vars(self).items()
+
+    named = {"index": tmp_path / "index.parquet", "plan": tmp_path / "plan.json"}
+    read = Inputs.read(Files(**named))
+    assert (read.shards, read.splits, read.manifest, read.weights) == (None, None, None, None)
+    assert read.plan == inputs.plan
+    pd.testing.assert_frame_equal(read.index, inputs.index.reset_index(drop=True), check_dtype=False)
+    read = Inputs.read(Files(**named, splits=tmp_path / "splits.parquet", shards=inputs.shards, weights="w"))
+    assert (read.shards, read.weights) == (inputs.shards, "w")
+    assert read.of_part("test", 0)["sample"].tolist() == inputs.of_part("test", 0)["sample"].tolist()

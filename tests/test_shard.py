@@ -1,0 +1,263 @@
+"""Shards hold what the plan made of every sample, in files that any HDF5 tool opens."""
+
+import json
+import multiprocessing
+import zlib
+
+import h5py
+import numpy as np
+import pytest
+from PIL import Image
+
+from stratagem.errors import DataError, ShardError
+from stratagem.geometry import Plan, fit
+from stratagem.image import read_image, read_plane
+from stratagem.labels import IGNORE
+from stratagem.sample import build_index
+from stratagem.shard import CHUNK_BYTES, Shards, catalogue, member, write_shard
+
+NAMES = ["background", "cell", "nucleus"]
+NATIVE = Plan("native", 4, None, "")
+
+
+@pytest.fixture
+def index(dataset):
+    """The index of the tiny data set."""
+    return build_index(*dataset, 3, "auto", None).table
+
+
+@pytest.fixture
+def path(tmp_path, index):
+    """One shard that holds the tiny data set, each image at its own size."""
+    path = tmp_path / "shards" / "0.h5"
+    write_shard(path, index, NATIVE, NAMES)
+    return path
+
+
+def _read(shards: Shards, place: int) -> tuple[np.ndarray, np.ndarray]:
+    height, width = shards.shape(place)
+    image, mask = np.empty((height, width, 3), np.uint8), np.empty((height, width), np.uint8)
+    shards.read(place, image, mask)
+    return image, mask
+
+
+def _flip(path, offset: int) -> None:
+    data = bytearray(path.read_bytes())
+    data[offset] ^= 1
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("plan", "size"), [("native", None), ("pad", None), ("resize", None), ("resize", (6, 9))]
+)
+def test_every_plan_comes_back(tmp_path, index, plan, size):
+    """What is read is what the plan made of the files, over several shards."""
+    plan = fit(plan, size, index[["height", "width"]].to_numpy(), 4)
+    paths = [tmp_path / f"{number}.h5" for number in range(2)]
+    for number, path in enumerate(paths):
+        write_shard(path, index[[member(sample, 2) == number for sample in index["sample"]]], plan, NAMES)
+    table = catalogue(paths)
+    assert table["sample"].tolist() == index["sample"].tolist()
+    shards = Shards(tmp_path, table)
+    assert len(shards) == len(index)
+    for place, row in enumerate(index.itertuples()):
+        image, mask = _read(shards, place)
+        np.testing.assert_array_equal(image, plan.forward(read_image(row.image)))
+        np.testing.assert_array_equal(mask, plan.forward_mask(read_plane(row.mask)))
+    shards.verify()
+
+
+def test_the_layout_is_as_documented(path, index):
+    """h5py opens a shard and finds the documented groups, types, chunks and attributes."""
+    with h5py.File(path) as file:
+        assert set(file) == {"8x8", "8x4", "12x8", "samples"}
+        assert file.attrs["format"] == "stratagem-shard"
+        assert file.attrs["version"] == 1
+        assert Plan.from_record(json.loads(file.attrs["plan"])) == NATIVE
+        assert list(file.attrs["classes"]) == NAMES
+        image, mask = file["8x8/image"], file["8x8/mask"]
+        assert (image.shape, image.chunks, image.dtype) == ((4, 8, 8, 3), (1, 8, 8, 3), np.uint8)
+        assert (mask.shape, mask.chunks, mask.dtype) == ((4, 8, 8), (1, 8, 8), np.uint8)
+        samples = file["samples"][:]
+        assert samples.dtype.names == ("sample", "group", "row", "checksum")
+        assert sorted(name.decode() for name in samples["sample"]) == index["sample"].tolist()
+        for _, group, row, checksum in samples:
+            data = file[group.decode()]
+            crc = zlib.crc32(data["mask"][row].tobytes(), zlib.crc32(data["image"][row].tobytes()))
+            assert crc == checksum
+
+
+def test_fill_is_ignored(path, index):
+    """What the plan fills up is ignore in the stored mask."""
+    mask = _read(Shards(path.parent, catalogue([path])), 0)[1]
+    assert (mask == IGNORE).sum() == 64 - 5 * 7 + 1  # and the one pixel that the mask ignores
+
+
+def test_binary_masks_are_stored_as_classes(tmp_path):
+    """Masks of 0 and 255 are stored as classes 0 and 1."""
+    for name, array in (("images", np.zeros((4, 4, 3))), ("masks", np.eye(4) * 255)):
+        (tmp_path / name).mkdir()
+        Image.fromarray(array.astype(np.uint8)).save(tmp_path / name / "a.png")
+    index = build_index(tmp_path / "images", tmp_path / "masks", 2, "auto", None).table
+    write_shard(tmp_path / "0.h5", index, NATIVE, NAMES[:2])
+    np.testing.assert_array_equal(_read(Shards(tmp_path, catalogue([tmp_path / "0.h5"])), 0)[1], np.eye(4))
+
+
+def test_a_catalogue_says_where_everything_is(path):
+    """The catalogue holds each sample's file, group, row and frame."""
+    table = catalogue([path])
+    assert table.columns.tolist() == ["sample", "file", "group", "row", "height", "width", "checksum"]
+    row = table.set_index("sample").loc["sub/g"]
+    assert row[["file", "group", "row", "height", "width"]].tolist() == ["0.h5", "8x8", 3, 8, 8]
+
+
+def test_a_selection_is_read_in_its_own_order(path):
+    """Reading part of a catalogue counts places in that part's order."""
+    table = catalogue([path]).set_index("sample")
+    few = Shards(path.parent, table.loc[["sub/f", "a"]].reset_index())
+    whole = Shards(path.parent, table.reset_index())
+    assert few.shape(0) == (12, 8)
+    np.testing.assert_array_equal(_read(few, 0)[0], _read(whole, 5)[0])
+    np.testing.assert_array_equal(_read(few, 1)[0], _read(whole, 0)[0])
+
+
+def test_a_shard_may_be_empty(tmp_path, index):
+    """With more shards than samples some are empty, and nothing minds."""
+    for number in range(2):
+        write_shard(tmp_path / f"{number}.h5", index.iloc[: 2 * number], NATIVE, NAMES)
+    assert catalogue([tmp_path / "0.h5", tmp_path / "1.h5"])["sample"].tolist() == ["a", "b"]
+    empty = catalogue([tmp_path / "0.h5"])
+    assert len(empty) == 0
+    Shards(tmp_path, empty).verify()
+
+
+def test_names_in_any_script_come_back(tmp_path, index):
+    """A sample's name comes back in any script."""
+    write_shard(tmp_path / "0.h5", index.iloc[:1].assign(sample="细胞/ä-1"), NATIVE, NAMES)
+    assert catalogue([tmp_path / "0.h5"])["sample"].tolist() == ["细胞/ä-1"]
+
+
+def test_same_input_same_bytes(tmp_path, path, index):
+    """A shard made twice is the same file."""
+    write_shard(tmp_path / "again.h5", index, NATIVE, NAMES)
+    assert (tmp_path / "again.h5").read_bytes() == path.read_bytes()
+
+
+def test_a_large_frame_is_split_into_bands(tmp_path):
+    """A frame above 16 MB is stored in bands, none above that, and comes back whole."""
+    size = (2400, 2400)
+    ramp = (np.arange(2400 * 2400, dtype=np.uint32) * 2654435761 >> 13).astype(np.uint8).reshape(size)
+    for name, array in (("images", np.dstack([ramp, ramp.T, ramp[::-1]])), ("masks", ramp % 3)):
+        (tmp_path / name).mkdir()
+        Image.fromarray(array).save(tmp_path / name / "a.bmp")
+    index = build_index(tmp_path / "images", tmp_path / "masks", 3, "indices", None).table
+    write_shard(tmp_path / "0.h5", index, NATIVE, NAMES)
+    with h5py.File(tmp_path / "0.h5") as file:
+        chunks = file["2400x2400/image"].chunks
+        assert chunks[2:] == (2400, 3)
+        assert chunks[1] < 2400
+        assert np.prod(chunks) <= CHUNK_BYTES
+    shards = Shards(tmp_path, catalogue([tmp_path / "0.h5"]))
+    image, mask = _read(shards, 0)
+    assert np.array_equal(image, np.dstack([ramp, ramp.T, ramp[::-1]]))
+    assert np.array_equal(mask, ramp % 3)
+    shards.verify()
+    assert (tmp_path / "0.h5").stat().st_size < 1.1 * 2400 * 2400 * 4  # bands waste no room
+
+
+@pytest.mark.parametrize("kind", ["image", "mask"])
+def test_a_damaged_byte_is_found(path, kind):
+    """A single bit that flipped is found, with its file, its sample and what to do."""
+    with h5py.File(path) as file:
+        offset = file[f"8x4/{kind}"].id.get_chunk_info(1).byte_offset
+    _flip(path, offset + 5)
+    with pytest.raises(ShardError, match=r"0\.h5.*sample `d` with another checksum.*Delete this file"):
+        Shards(path.parent, catalogue([path])).verify()
+
+
+@pytest.mark.parametrize(("key", "value"), [("version", 2), ("format", "other")])
+def test_another_version_is_refused(path, key, value):
+    """A file of another format or version is refused by name, with what was found."""
+    with h5py.File(path, "r+") as file:
+        file.attrs[key] = value
+    with pytest.raises(ShardError, match=rf"0\.h5: expected .*version 1.*found .*{value}"):
+        catalogue([path])
+
+
+def test_an_ordinary_hdf5_file_is_refused(tmp_path):
+    """An HDF5 file of something else is refused by name."""
+    h5py.File(tmp_path / "0.h5", "w").close()
+    with pytest.raises(ShardError, match=r"0\.h5.*`None` version None"):
+        catalogue([tmp_path / "0.h5"])
+
+
+@pytest.mark.parametrize("length", [0, 7, 2000, -1])
+def test_a_truncated_file_is_refused(path, length):
+    """A file cut anywhere is refused by name."""
+    path.write_bytes(path.read_bytes()[:length])
+    with pytest.raises(ShardError, match=r"0\.h5.*cannot be opened.*Delete this file"):
+        catalogue([path])
+
+
+def test_a_missing_file_is_named(tmp_path):
+    """A shard that is not there is named."""
+    with pytest.raises(ShardError, match=r"0\.h5"):
+        catalogue([tmp_path / "0.h5"])
+
+
+def test_a_file_that_shrinks_while_open_is_named(path):
+    """A file cut after it was opened is named when a sample can no longer be read."""
+    shards = Shards(path.parent, catalogue([path]))
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(ShardError, match=r"0\.h5.*ends early"):
+        shards.verify()
+
+
+@pytest.mark.parametrize("name", ["/", "samples", "8x4", "8x4/image"])
+def test_a_damaged_description_is_refused(path, name):
+    """A file whose description of its own contents is damaged is refused by name, without a traceback."""
+    table = catalogue([path])
+    with h5py.File(path) as file:
+        head = h5py.h5o.get_info(file[name].id).addr
+    data = path.read_bytes()
+    path.write_bytes(data[:head] + bytes(16) + data[head + 16 :])
+    with pytest.raises(ShardError, match=r"0\.h5.*Delete this file"):
+        Shards(path.parent, table).verify()
+        catalogue([path])
+
+
+def test_a_failure_leaves_nothing(tmp_path, dataset, index):
+    """A mask that became unreadable stops the shard by name, and no file is left behind."""
+    (dataset[1] / "d.png").write_bytes(b"")
+    with pytest.raises(DataError, match=r"d\.png"):
+        write_shard(tmp_path / "shards" / "0.h5", index, NATIVE, NAMES)
+    assert list((tmp_path / "shards").iterdir()) == []
+
+
+def test_an_image_that_changed_since_the_index_is_named(tmp_path, dataset, index):
+    """An image that changed its size after it was indexed is named in a sentence."""
+    Image.new("RGB", (30, 30)).save(dataset[0] / "d.png")
+    with pytest.raises(DataError, match=r"d\.png.*8x4.*30x30"):
+        write_shard(tmp_path / "shards" / "0.h5", index, NATIVE, NAMES)
+
+
+def test_members_do_not_move():
+    """Which shard holds a sample depends on its name alone, from version to version."""
+    assert [member(sample, 4) for sample in ("a", "b", "sub/f", "é")] == [3, 1, 0, 3]
+    assert {member(f"s{number}", 3) for number in range(50)} == {0, 1, 2}
+
+
+def test_a_reader_works_after_a_fork(path):
+    """A reader that was used before a fork reads the same in the child."""
+    shards = Shards(path.parent, catalogue([path]))
+    expected = _read(shards, 5)
+
+    def child():
+        image, mask = _read(shards, 5)
+        assert np.array_equal(image, expected[0])
+        assert np.array_equal(mask, expected[1])
+
+    process = multiprocessing.get_context("fork").Process(target=child)
+    process.start()
+    process.join()
+    assert process.exitcode == 0

@@ -1,0 +1,414 @@
+"""The study: declared once, checked as a whole, then frozen."""
+
+import copy
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from stratagem.errors import ConfigError
+from stratagem.study import Recipe, read_study, schema
+
+STUDIES = sorted((Path(__file__).parents[1] / "studies").glob("*.yaml"))
+SMALL = """
+study: small
+images: pictures
+masks: masks
+classes: [background, cell]
+seeds: [1, 2]
+budget: {images: 64}
+resolutions:
+  native: {plan: native}
+  resize: {plan: resize, size: [16, 16]}
+augmentations:
+  flips: {flip_horizontal: 0.5}
+sources:
+  others:
+    images: others/images
+    masks: others/masks
+    classes: [background, cell]
+    resolution: native
+    augmentation: flips
+    batch_size: 2
+    budget: {steps: 3}
+    seed: 7
+  imagenet:
+    weights: resnet18.pth
+strategies:
+  baseline: {resolution: native}
+  flipped: {resolution: native, augmentation: flips, reference: taught}
+  taught: {resolution: native, init: {source: others}}
+  deep: {resolution: native, network: resnet18}
+  pretrained: {resolution: native, network: resnet18, init: {source: imagenet}, reference: deep}
+"""
+
+
+def _small(changes: dict | None = None) -> dict:
+    """The small study as a mapping, with values put at dotted keys."""
+    config = yaml.safe_load(SMALL)
+    for key, value in (changes or {}).items():
+        *sections, last = key.split(".")
+        place = config
+        for section in sections:
+            place = place.setdefault(section, {})
+        place[last] = copy.deepcopy(value)
+    return config
+
+
+def _faults(changes: dict) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        read_study(_small(changes))
+    return caught.value.faults
+
+
+def _one_fault(changes: dict) -> str:
+    faults = _faults(changes)
+    assert len(faults) == 1, faults
+    return faults[0]
+
+
+@pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
+def test_a_study_that_is_shipped_is_a_good_one(path):
+    """Each study in `studies/` is read without a fault and fits the schema."""
+    config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    assert read_study(config).study == config["study"]
+    jsonschema.validate(config, json.loads(schema()))
+
+
+def test_the_schema_is_one_and_refuses_what_the_study_refuses():
+    """An editor that knows JSON schema helps me to write a study."""
+    document = json.loads(schema())
+    jsonschema.Draft202012Validator.check_schema(document)
+    jsonschema.validate(_small(), document)
+    for changes in ({"seds": [1]}, {"unet.width": 0}, {"strategies.flipped.resolution": "No"}):
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate(_small(changes), document)
+        assert _faults(changes)
+    assert schema().endswith("}\n")
+
+
+def test_every_key_is_described():
+    """No key of the config lacks its sentence."""
+
+    def bare(node: dict, place: str):
+        for name, value in node.get("properties", {}).items():
+            if "description" not in value:
+                yield f"{place}.{name}"
+
+    document = json.loads(schema())
+    sections = {"Study": document} | document["$defs"]
+    assert [key for name, section in sections.items() for key in bare(section, name)] == []
+
+
+def test_a_strategy_of_one_line_is_enough():
+    """A strategy needs nothing but a resolution; all else is the baseline's."""
+    study = read_study(_small({"strategies": {"baseline": {"resolution": "native"}}}))
+    strategy = study.strategies["baseline"]
+    assert (strategy.augmentation, strategy.init, strategy.network) == (None, None, "unet")
+    assert (strategy.loader.fraction, strategy.loader.storage, strategy.loader.batch_size) == (
+        1,
+        "shards",
+        16,
+    )
+
+
+def test_a_new_strategy_is_three_lines_of_data():
+    """I add a strategy by naming what differs; the others' recipes do not change."""
+    mine = {"resolution": "resize", "augmentation": "flips", "loader": {"fraction": 0.5}}
+    before, after = read_study(_small()), read_study(_small({"strategies.mine": mine}))
+    assert after.run("mine", 0, 1).strategy.loader.fraction == 0.5
+    for name in before.strategies:
+        assert before.run(name, 0, 1) == after.run(name, 0, 1)
+
+
+def test_every_fault_is_told_in_one_go():
+    """I mend my study once, not fault by fault."""
+    faults = _faults(
+        {
+            "seds": [1],
+            "budget": {"images": 1, "steps": 1},
+            "device": "gpu",
+            "unet.width": 0,
+            "strategies.flipped.augmentation": "flip",
+            "strategies.taught": {},
+            "report.baseline": "base",
+        }
+    )
+    keys = sorted(fault.split(":")[0] for fault in faults)
+    assert keys == [
+        "budget",
+        "device",
+        "report.baseline",
+        "seds",
+        "strategies.flipped.augmentation",
+        "strategies.taught.resolution",
+        "unet.width",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("key", "nearest"),
+    [
+        ("seed", "seeds"),
+        ("split.tst", "test"),
+        ("budget.image", "images"),
+        ("unet.widht", "width"),
+        ("training.learningrate", "learning_rate"),
+        ("resolutions.native.sizes", "size"),
+        ("augmentations.flips.rotaton", "rotation"),
+        ("sources.others.mask", "masks"),
+        ("sources.others.budget.step", "steps"),
+        ("sources.imagenet.sha", "sha256"),
+        ("strategies.flipped.resolutoin", "resolution"),
+        ("strategies.taught.init.frieze", "freeze"),
+        ("strategies.flipped.loader.fracton", "fraction"),
+        ("report.metrics", "metric"),
+    ],
+)
+def test_an_unknown_key_is_named_with_the_nearest_one(key, nearest):
+    """A slip of the pen is refused at every level, and the key that I meant is named."""
+    fault = _one_fault({key: 1})
+    assert fault.startswith(f"{key}: no such key")
+    assert f"did you mean `{nearest}`?" in fault
+
+
+def test_an_unknown_key_like_no_other_lists_the_known_ones():
+    """Where nothing is near, I am told what may stand there."""
+    assert "known here: width, depth" in _one_fault({"unet.xyzzy": 1})
+
+
+@pytest.mark.parametrize("name", ["data", "weights"])
+def test_a_fault_names_its_whole_key_whatever_the_strategy_is_called(name):
+    """A strategy may bear any name, and its faults are told under that name."""
+    assert _one_fault({f"strategies.{name}": {}}).startswith(f"strategies.{name}.resolution: missing")
+
+
+@pytest.mark.parametrize("name", ["data", "weights"])
+def test_a_fault_names_its_whole_key_whatever_the_source_is_called(name):
+    """A source may bear any name, and its faults are told under that name."""
+    source = _small()["sources"]["others"]
+    del source["masks"]
+    assert _one_fault({f"sources.{name}": source}).startswith(f"sources.{name}.masks: missing")
+
+
+@pytest.mark.parametrize("name", ["loader", "report"])
+def test_a_hint_fits_a_strategy_that_is_called_like_a_section(name):
+    """A strategy called `loader` gets the hints of a strategy."""
+    changes = {f"strategies.{name}": {"resolution": "native", "netwrk": "unet"}}
+    assert "did you mean `network`?" in _one_fault(changes)
+
+
+@pytest.mark.parametrize(
+    "key", ["study", "images", "classes", "seeds", "budget", "resolutions", "strategies"]
+)
+def test_a_missing_key_is_named_with_its_meaning(key):
+    """I am told which key is missing and what it is for."""
+    config = _small()
+    del config[key]
+    with pytest.raises(ConfigError) as caught:
+        read_study(config)
+    sentence = next(fault for fault in caught.value.faults if fault.startswith(f"{key}: missing; add it ("))
+    assert len(sentence) > len(f"{key}: missing; add it ()")
+
+
+def test_an_empty_study_is_refused_in_sentences():
+    """Nothing at all is a fault, not a crash."""
+    with pytest.raises(ConfigError, match="study: missing"):
+        read_study({})
+
+
+@pytest.mark.parametrize(
+    ("key", "section", "nearest"),
+    [
+        ("strategies.flipped.resolution", "resolutions", "native"),
+        ("strategies.flipped.augmentation", "augmentations", "flips"),
+        ("strategies.flipped.reference", "strategies", "baseline"),
+        ("strategies.taught.init.source", "sources", "others"),
+        ("sources.others.resolution", "resolutions", "native"),
+        ("sources.others.augmentation", "augmentations", "flips"),
+        ("report.baseline", "strategies", "baseline"),
+    ],
+)
+def test_a_name_that_is_not_declared_is_told_with_the_nearest(key, section, nearest):
+    """A reference that hangs in the air is found before anything is computed."""
+    fault = _one_fault({key: nearest + "s"})
+    assert fault.startswith(f"{key}: `{nearest}s` is not declared under `{section}`; ")
+    assert f"did you mean `{nearest}`?" in fault
+
+
+def test_a_name_like_no_other_lists_the_declared_ones():
+    """Where nothing is near, I am told what is declared."""
+    assert "declared: native, resize." in _one_fault({"strategies.flipped.resolution": "xyzzy"})
+    assert "declared: none." in "\n".join(_faults({"sources": {}}))
+
+
+def test_a_number_as_a_name_is_refused_in_a_sentence():
+    """YAML reads `1:` as a number; I am told so, not shown a traceback."""
+    faults = "\n".join(_faults({"resolutions": {1: {"plan": "native"}}}))
+    assert "resolutions.1: " in faults
+
+
+@pytest.mark.parametrize("name", ["Upper", "under_score", "-dash", "with space", "sla/sh", "", "ä"])
+def test_a_name_that_is_no_path_is_refused(name):
+    """Names become folders: small letters, digits and dashes alone."""
+    fault = _one_fault({"resolutions": _small()["resolutions"] | {name: {"plan": "native"}}})
+    assert fault.startswith("resolutions.") and repr(name) in fault
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("budget", {}, "set exactly one of `images` and `steps`"),
+        ("budget", {"images": 1, "steps": 1}, "set exactly one of `images` and `steps`"),
+        ("budget.images", 0, "greater than or equal to 1"),
+        ("classes", ["background"], "at least 2"),
+        ("classes", ["cell", "cell"], "each value once"),
+        ("sources.others.classes", ["cell", "cell"], "each value once"),
+        ("seeds", [], "at least 1"),
+        ("seeds", [1, 1], "each value once"),
+        ("seeds", [0.5], "integer"),
+        ("seeds", [-1], "greater than or equal to 0"),
+        ("split.seed", 0.5, "integer"),
+        ("sources.others.seed", -1, "greater than or equal to 0"),
+        ("device", "gpu", "'auto', 'cpu' or 'cuda'"),
+        ("folds", 0, "greater than or equal to 1"),
+        ("split.test", 1.0, "less than 1"),
+        ("split", {"test": 0.6, "validation": 0.4}, "leave no image to train on"),
+        ("split.group", "(", "not a regular expression"),
+        ("unet.depth", 7, "less than or equal to 6"),
+        ("training.warmup", 1.0, "less than 1"),
+        ("training.learning_rate", 0.0, "greater than 0"),
+        ("training.learning_rate", float("inf"), "finite"),
+        ("training.learning_rate", float("nan"), ""),
+        ("resolutions.native.size", [8, 8], "belongs to the plan `resize`"),
+        ("resolutions.resize.size", [0, 8], "both at least 1"),
+        ("augmentations.flips.scale", 0.9, "greater than or equal to 1"),
+        ("augmentations.flips.flip_vertical", 1.1, "less than or equal to 1"),
+        ("strategies.flipped.loader", {"fraction": 0.0}, "greater than 0"),
+        ("strategies.flipped.reference", "flipped", "cannot be compared with itself"),
+        ("strategies.taught.network", "resnet18", "set `network: unet`"),
+        ("strategies.pretrained.network", "unet", "set `network: resnet18`"),
+        ("sources.imagenet.weights", "https://host/resnet18.pth", "`sha256` is required"),
+        ("sources.imagenet.sha256", "abc", "^[0-9a-f]{64}$"),
+    ],
+)
+def test_a_value_out_of_range_is_refused_by_its_key(key, value, said):
+    """Each limit of each key is told with the key that passes it."""
+    fault = _one_fault({key: value})
+    assert fault.startswith(".".join(key.split(".")[:2]))
+    assert said in fault
+
+
+@pytest.mark.parametrize("value", [None, 3, "text", [], [1]])
+@pytest.mark.parametrize(
+    "key", ["strategies", "strategies.flipped", "strategies.taught.init", "resolutions", "sources.others",
+            "sources", "budget", "report", "seeds", "classes", "augmentations"],
+)  # fmt: skip
+def test_a_section_of_the_wrong_kind_is_a_sentence_and_no_crash(key, value):
+    """Whatever stands in a key's place, I get sentences that begin with keys of my study."""
+    try:
+        read_study(_small({key: value}))
+    except ConfigError as error:
+        assert any(fault.startswith(key) for fault in error.faults)
+
+
+@pytest.mark.parametrize("key", ["strategies.flipped", "budget"])
+def test_a_section_of_the_wrong_kind_is_told_in_the_user_s_words(key):
+    """I am told to write a section of keys, not an instance of a Python class."""
+    assert "instance of" not in _one_fault({key: 3})
+
+
+def test_a_source_of_the_wrong_kind_is_named_by_its_own_key():
+    """The key that I am told is one that stands in my file."""
+    faults = [fault for fault in _faults({"sources.others": 3}) if fault.startswith("sources")]
+    assert [fault.split(":")[0] for fault in faults] == ["sources.others"]
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(max_size=3),
+        lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner, max_size=2),
+        max_leaves=4,
+    ),
+    st.sampled_from(["strategies", "sources", "resolutions", "report", "split", "augmentations", "budget"]),
+)
+def test_no_study_crashes_the_reader(value, key):
+    """A study is read or refused; nothing else can happen."""
+    try:
+        read_study(_small({key: value}))
+    except ConfigError as error:
+        assert error.faults
+
+
+def test_a_study_is_frozen():
+    """What was checked cannot be changed behind the check."""
+    study = read_study(_small())
+    for place, key in ((study, "device"), (study.unet, "width"), (study.strategies["baseline"], "network")):
+        with pytest.raises(ValidationError, match="frozen"):
+            setattr(place, key, getattr(place, key))
+
+
+def test_the_stride_serves_the_deepest_network():
+    """Every network of a study can take every frame."""
+    only = {"strategies": {"baseline": {"resolution": "native"}}}
+    assert read_study(_small(only | {"unet.depth": 3})).stride == 8
+    assert read_study(_small({"unet.depth": 3})).stride == 32
+    assert read_study(_small({"unet.depth": 6})).stride == 64
+
+
+def test_a_recipe_holds_its_own_run_alone():
+    """A recipe changes with what decides its training, and with nothing else."""
+    recipe = read_study(_small()).run("flipped", 0, 1)
+    same = [
+        {"strategies.flipped.reference": "baseline"},
+        {"strategies.taught.loader": {"batch_size": 1}},
+        {"report.margin": 0.5},
+        {"seeds": [1, 2, 3]},
+        {"shards": 9},
+        {"study": "other"},
+    ]
+    other = [
+        {"strategies.flipped.loader": {"batch_size": 1}},
+        {"training.warmup": 0.5},
+        {"unet.width": 3},
+        {"threads": 2},
+        {"budget": {"images": 65}},
+        {"classes": ["background", "nucleus"]},
+    ]
+    assert all(read_study(_small(changes)).run("flipped", 0, 1) == recipe for changes in same)
+    assert all(read_study(_small(changes)).run("flipped", 0, 1) != recipe for changes in other)
+    assert recipe != read_study(_small()).run("flipped", 1, 1)
+    assert recipe != read_study(_small()).run("flipped", 0, 2)
+    assert recipe.strategy.reference is None
+
+
+def test_a_recipe_survives_the_way_through_params():
+    """A job gets the same recipe that the study gave."""
+    recipe = read_study(_small()).run("taught", 0, 1)
+    assert Recipe(**json.loads(json.dumps(recipe.model_dump(mode="json")))) == recipe
+
+
+def test_a_source_is_taught_at_its_own_budget():
+    """Pretraining uses the source's classes, batch, budget and seed."""
+    recipe = read_study(_small()).pretraining("others")
+    assert (recipe.name, recipe.seed, recipe.budget.steps, recipe.budget.images) == ("others", 7, 3, None)
+    assert (recipe.strategy.augmentation, recipe.strategy.loader.batch_size) == ("flips", 2)
+    assert recipe.strategy.init is None
+
+
+def test_a_strategy_is_compared_with_its_reference_else_the_baseline():
+    """The baseline has no reference, each other strategy its own or the baseline."""
+    study = read_study(_small())
+    references = {name: study.reference(name) for name in study.strategies}
+    assert references == {
+        "baseline": None,
+        "flipped": "taught",
+        "taught": "baseline",
+        "deep": "baseline",
+        "pretrained": "deep",
+    }

@@ -1,0 +1,152 @@
+"""The networks: sizes, limits, seeds, and what a classifier's encoder keeps."""
+
+import pytest
+import torch
+from torch import nn
+from torchvision.models import resnet18
+
+from stratagem.errors import GeometryError
+from stratagem.transfer import adopt
+from stratagem.unet import Scaling, Unet, build
+
+torch.set_num_threads(1)  # networks this small gain nothing from more
+UNET = {"width": 2, "depth": 2}
+
+
+def _image(height: int, width: int, count: int = 1) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(0)
+    return torch.randint(0, 256, (count, 3, height, width), dtype=torch.uint8, generator=generator)
+
+
+def _bytes(model: nn.Module) -> bytes:
+    return b"".join(value.numpy().tobytes() for value in model.state_dict().values())
+
+
+@pytest.fixture(scope="module")
+def classifier() -> nn.Module:
+    """A U-Net on a ResNet-18, in training mode."""
+    return build("resnet18", 3, **UNET, seed=0)
+
+
+@pytest.mark.parametrize(("width", "depth"), [(1, 1), (2, 2), (3, 1), (4, 3)])
+@pytest.mark.parametrize("frames", [(1, 1), (1, 3), (2, 1)])
+def test_output_and_input_have_one_size(width, depth, frames):
+    """A U-Net of any width and depth takes any multiple of its stride and keeps its size."""
+    model = Unet(3, width, depth)
+    assert model.stride == 2**depth
+    height, side = (frame * model.stride for frame in frames)
+    assert model(_image(height, side, 2)).shape == (2, 3, height, side)
+
+
+@pytest.mark.parametrize("size", [(32, 32), (32, 64)])
+def test_a_classifier_unet_keeps_the_size_too(size, classifier):
+    """The U-Net on a classifier gives logits at the image's own size."""
+    assert classifier.stride == 32
+    assert classifier(_image(*size, 2)).shape == (2, 3, *size)
+
+
+@pytest.mark.parametrize(("size", "fitting"), [((4, 5), "4x8"), ((1, 8), "4x8"), ((9, 3), "12x4")])
+def test_a_size_off_the_stride_is_refused_with_the_size_to_fill_up_to(size, fitting):
+    """I am told the next larger size that fits."""
+    found = f"{size[0]}x{size[1]}"
+    with pytest.raises(
+        GeometryError, match=rf"multiples of 4 pixels.*{found}.*Fill the image up to {fitting}\."
+    ):
+        build("unet", 2, **UNET, seed=0)(_image(*size))
+
+
+def test_a_classifier_unet_refuses_as_well(classifier):
+    """Its stride is 32."""
+    with pytest.raises(GeometryError, match="Fill the image up to 64x32"):
+        classifier(_image(33, 32))
+
+
+@pytest.mark.parametrize("network", ["unet", "resnet18"])
+def test_weights_are_a_function_of_the_seed(network):
+    """Same seed, same bytes; other seed, other bytes."""
+    torch.manual_seed(1)
+    first = _bytes(build(network, 2, **UNET, seed=3))
+    torch.manual_seed(2)
+    assert _bytes(build(network, 2, **UNET, seed=3)) == first
+    assert _bytes(build(network, 2, **UNET, seed=4)) != first
+
+
+def test_building_draws_nothing_from_the_global_stream():
+    """Nothing else that is random depends on whether a network was built."""
+    torch.manual_seed(5)
+    expected = torch.rand(1)
+    torch.manual_seed(5)
+    build("unet", 2, **UNET, seed=0)
+    assert torch.rand(1) == expected
+
+
+def test_the_head_gives_the_classes_and_encoder_and_decoder_do_not_know_them():
+    """Only the last layer depends on the number of classes."""
+    two, five = (build("unet", classes, **UNET, seed=0).state_dict() for classes in (2, 5))
+    other = {name for name in two if two[name].shape != five[name].shape}
+    assert other == {"head.weight", "head.bias"}
+
+
+def test_scaling_is_the_affine_map_of_the_pixels():
+    """0 and 255 become (0 - mean) / std and (1 - mean) / std, per channel."""
+    scaling = Scaling((0.5, 0.25, 0.0), (0.5, 0.25, 1.0))
+    image = torch.tensor([0, 255], dtype=torch.uint8).view(1, 1, 1, 2).expand(1, 3, 1, 2)
+    expected = torch.tensor([[-1.0, 1.0], [-1.0, 3.0], [0.0, 1.0]])
+    torch.testing.assert_close(scaling(image)[0, :, 0], expected)
+
+
+def test_the_batch_changes_no_image():
+    """An image's logits do not depend on what else is in the batch, batch size 1 included."""
+    model, images = build("unet", 2, **UNET, seed=0), _image(8, 8, 3)
+    alone = torch.cat([model(image[None]) for image in images])
+    torch.testing.assert_close(model(images), alone)
+
+
+def test_a_classifier_s_weights_fill_the_whole_encoder(classifier):
+    """torchvision's ResNet-18 is taken tensor by tensor; only its classification layer is left."""
+    state = resnet18(weights=None).state_dict()
+    model = build("resnet18", 3, **UNET, seed=1)
+    table = adopt(model, state, prefix="encoder.")
+    fates = table.set_index("tensor")["fate"]
+    assert set(fates[fates == "left"].index) == {"encoder.fc.weight", "encoder.fc.bias"}
+    assert not fates[fates == "new"].index.str.startswith("encoder.").any()
+    own = model.encoder.state_dict()
+    assert own.keys() == state.keys() - {"fc.weight", "fc.bias"}
+    assert all(torch.equal(own[name], state[name]) for name in own)
+
+
+def test_a_classifier_s_stages_are_the_classifier_s_own(classifier):
+    """The skips are what torchvision's network computes at strides 2 to 32."""
+    model = resnet18(weights=None).eval()
+    adopted = build("resnet18", 2, **UNET, seed=1).eval()
+    adopt(adopted, model.state_dict(), prefix="encoder.")
+    x = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        stages = list(adopted.encoder(x).values())
+        expected = [model.relu(model.bn1(model.conv1(x)))]
+        expected.append(model.layer1(model.maxpool(expected[0])))
+        for layer in (model.layer2, model.layer3, model.layer4):
+            expected.append(layer(expected[-1]))
+    assert [stage.shape[-1] for stage in stages] == [16, 8, 4, 2, 1]
+    for stage, wanted in zip(stages, expected, strict=True):
+        torch.testing.assert_close(stage, wanted)
+
+
+def test_a_classifier_s_batch_normalisation_keeps_its_statistics():
+    """In training too, the encoder uses the statistics that it brought, and does not change them."""
+    model = build("resnet18", 2, **UNET, seed=0)
+    norms = [module for module in model.encoder.modules() if isinstance(module, nn.BatchNorm2d)]
+    assert len(norms) == 20
+    for start in (lambda: model, model.train, lambda: model.eval().train()):
+        assert start().training
+        assert not any(norm.training for norm in norms)
+    before = {name: value.clone() for name, value in model.named_buffers()}
+    model(_image(32, 32, 2)).sum().backward()
+    assert all(torch.equal(value, before[name]) for name, value in model.named_buffers())
+
+
+def test_every_weight_takes_part():
+    """No layer is built and forgotten: each parameter gets a gradient."""
+    for model, size in ((build("unet", 3, **UNET, seed=0), 8), (build("resnet18", 3, **UNET, seed=0), 32)):
+        model(_image(size, size)).square().sum().backward()
+        assert [name for name, p in model.named_parameters() if p.grad is None or not p.grad.any()] == []

@@ -1,0 +1,122 @@
+"""A user's own mistakes: found early, told in one sentence, nothing half-written left behind."""
+
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+
+def _one(clone):
+    return {"baseline": clone.strategies["baseline"]}
+
+
+@pytest.fixture
+def raw(clone):
+    """A user's own folder of five good images, named by a study with one strategy."""
+    rng = np.random.default_rng(0)
+    for folder in ("raw/images", "raw/masks"):
+        (clone.folder / folder).mkdir(parents=True)
+    for number in range(5):
+        image = rng.integers(0, 256, (16, 20, 3), dtype=np.uint8)
+        mask = np.where(rng.random((16, 20)) < 0.5, 255, 0).astype(np.uint8)
+        Image.fromarray(image).save(clone.folder / f"raw/images/{number}.png")
+        Image.fromarray(mask).save(clone.folder / f"raw/masks/{number}.png")
+    own = {"images": "raw/images", "masks": "raw/masks", "sources": {}, "strategies": _one(clone)}
+    clone.study(**own, split={"test": 0.2, "validation": 0.2})
+    return clone
+
+
+def test_a_fresh_clone_can_plan_its_default_study(clone):
+    """I clone and type `snakemake -n`: the whole study is planned."""
+    said = clone.snakemake("--dry-run", "--configfile", "config.yaml")
+    assert said.returncode == 0
+    assert "report" in said.stdout
+
+
+def test_a_study_file_is_the_whole_study(clone):
+    """With --configfile nothing of config.yaml is merged in."""
+    clone.study(strategies=_one(clone))
+    assert clone.planned("--", "results/tiny/report/report.html")["train"] == 2
+
+
+def test_every_fault_of_the_study_is_told_before_any_job(clone):
+    """I misspell two keys and name a resolution that is not there: three sentences, no traceback."""
+    clone.study(budgets=1, split={"tst": 0.2}, strategies={"baseline": {"resolution": "rsize"}})
+    said = clone.snakemake("--dry-run")
+    assert said.returncode != 0
+    for sentence in ("budgets: no such key", "split.tst: no such key", "`rsize` is not declared"):
+        assert sentence in said.stdout
+    assert "Traceback" not in said.stdout
+
+
+def test_a_missing_folder_is_named(clone):
+    """I point the study at a folder that is not there."""
+    clone.study(images="no/such/folder")
+    said = clone.snakemake("--dry-run")
+    assert said.returncode != 0
+    assert "images: expected a folder, but found none at no/such/folder" in said.stdout
+    assert "Traceback" not in said.stdout
+
+
+def test_every_bad_sample_is_listed_and_the_run_stops(raw):
+    """Five kinds of bad file: all in one table after one run, with file and reason."""
+    folder = raw.folder / "raw"
+    (folder / "masks/0.png").unlink()
+    Image.new("L", (9, 9)).save(folder / "masks/1.png")
+    (folder / "images/2.png").write_bytes((folder / "images/2.png").read_bytes()[:100])
+    (folder / "images/3.png").write_bytes(b"")
+    Image.new("L", (20, 16), 7).save(folder / "masks/4.png")
+    said = raw.snakemake("results/tiny/index.parquet")
+    assert said.returncode != 0
+    assert "Traceback" not in said.stdout
+    assert "set `bad_samples: skip`" in said.stdout
+    problems = pd.read_csv(raw.folder / "results/tiny/problems.csv")
+    reasons = {file.split("/", 1)[1]: reason for file, reason in problems.itertuples(index=False)}
+    assert set(reasons) == {"images/0.png", "masks/1.png", "images/2.png", "images/3.png", "masks/4.png"}
+    assert "9x9" in reasons["masks/1.png"]
+    assert "found 7" in reasons["masks/4.png"]
+    assert not (raw.folder / "results/tiny/index.parquet").exists()
+
+
+def test_bad_samples_can_be_skipped(raw):
+    """With `bad_samples: skip` the good ones are indexed and the bad one is still listed."""
+    (raw.folder / "raw/masks/0.png").unlink()
+    study = (raw.folder / "study.yaml").read_text()
+    (raw.folder / "study.yaml").write_text(study + "bad_samples: skip\n")
+    said = raw.snakemake("results/tiny/index.parquet")
+    assert said.returncode == 0, said.stdout
+    assert len(pd.read_parquet(raw.folder / "results/tiny/index.parquet")) == 4
+    assert len(pd.read_csv(raw.folder / "results/tiny/problems.csv")) == 1
+
+
+def test_changed_raw_files_are_indexed_anew(raw):
+    """I replace an image: the index is made again; untouched, it is not."""
+    target = "results/tiny/index.parquet"
+    assert raw.snakemake(target).returncode == 0
+    assert raw.planned(target) == {}
+    shutil.copy(raw.folder / "raw/images/1.png", raw.folder / "raw/images/0.png")
+    assert raw.planned(target) == {"index": 1}
+
+
+def test_a_damaged_shard_is_named(raw):
+    """A shard that was cut short stops the run with its name and the cure."""
+    shard = "results/tiny/resolutions/native/0.h5"
+    assert raw.snakemake(shard).returncode == 0
+    path = raw.folder / shard
+    path.write_bytes(path.read_bytes()[:-200])
+    said = raw.snakemake("results/tiny/resolutions/native/shards.parquet")
+    assert said.returncode != 0
+    assert shard in said.stdout
+    assert "Delete this file" in said.stdout
+    assert "Traceback" not in said.stdout
+
+
+def test_too_few_threads_stop_a_run(raw):
+    """`threads: 2` on one core would give other bits: the run stops and says so."""
+    study = (raw.folder / "study.yaml").read_text()
+    (raw.folder / "study.yaml").write_text(study + "threads: 2\n")
+    said = raw.snakemake("--cores", "1", "results/tiny/runs/baseline/fold0/seed1/model.safetensors")
+    assert said.returncode != 0
+    assert "config key `threads`: expected 2 threads a job, but found 1 granted" in said.stdout

@@ -1,0 +1,138 @@
+"""What runs again after a change, and what does not."""
+
+import hashlib
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from stratagem.provenance import LEFT_OUT
+
+ROOT = Path(__file__).parents[2]
+TABLE = re.findall(r"^\| `(\w+)` \| (.*?) \|$", (ROOT / "docs/architecture.md").read_text(), re.MULTILINE)
+pytestmark = pytest.mark.xdist_group("workflow")
+
+
+def weights(checkout, strategy: str, seed: int) -> str:
+    """A digest of one run's weights."""
+    path = checkout.folder / f"results/tiny/runs/{strategy}/fold0/seed{seed}/model.safetensors"
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_a_finished_study_has_nothing_to_do(finished):
+    """I start a finished study again: nothing runs."""
+    assert finished.planned() == {}
+
+
+def test_a_new_time_stamp_reruns_nothing(finished):
+    """I check the code out again, so every file has a new time: nothing runs."""
+    for path in [*finished.folder.rglob("*.py"), *finished.folder.rglob("*.smk")]:
+        path.touch()
+    assert finished.planned() == {}
+
+
+def test_the_table_names_every_module():
+    """Each module of the package has its row in docs/architecture.md."""
+    modules = {path.stem for path in (ROOT / "scripts/stratagem").glob("*.py")} - {"__init__"}
+    assert {module for module, _ in TABLE} == modules
+
+
+@pytest.mark.parametrize(("module", "rules"), TABLE)
+def test_a_changed_module_reruns_what_depends_on_it(finished, module, rules):
+    """I edit a module: the rules that docs/architecture.md names run again, and no other."""
+    path = finished.folder / f"scripts/stratagem/{module}.py"
+    before = path.read_bytes()
+    path.write_bytes(before + b"\n# edited\n")
+    try:
+        planned = finished.planned()
+    finally:
+        path.write_bytes(before)
+    assert set(planned) == set(re.findall(r"`(\w+)`", rules))
+
+
+def test_modules_left_out_of_the_digest_are_those_whose_effect_arrives_as_params():
+    """The two rooms whose edits rerun nothing by themselves are named in one place."""
+    assert {"errors", "study"} == LEFT_OUT
+
+
+def test_a_changed_strategy_reruns_that_strategy_alone(finished):
+    """I change one strategy's rate: its two runs are trained again, then compared."""
+    strategies = finished.strategies
+    changed = strategies | {"augment": strategies["augment"] | {"learning_rate": 0.01}}
+    finished.study(strategies=changed)
+    try:
+        planned = finished.planned()
+    finally:
+        finished.study()
+    assert planned == {"train": 2, "evaluate": 2, "compare": 1, "report": 1}
+
+
+def test_a_new_strategy_trains_only_itself(finished):
+    """I add three lines: the new strategy's two runs are trained, no other."""
+    finished.study(strategies=finished.strategies | {"mine": {"resolution": "native"}})
+    try:
+        planned = finished.planned()
+    finally:
+        finished.study()
+    assert planned == {"train": 2, "evaluate": 2, "compare": 1, "report": 1}
+
+
+def test_a_changed_report_trains_nothing(finished):
+    """I widen the margin: tables and report are made again, nothing is trained."""
+    finished.study(report={"margin": 0.05})
+    try:
+        planned = finished.planned()
+    finally:
+        finished.study()
+    assert planned == {"compare": 1, "report": 1}
+
+
+def test_tables_are_made_again_without_training_and_name_stale_runs(finished):
+    """I ask for tables after a change of training: no run starts, the stale ones are named."""
+    table = finished.folder / "results/tiny/report/tables/comparison.csv"
+    before, trained = table.read_bytes(), weights(finished, "augment", 1)
+    strategies = finished.strategies
+    changed = strategies | {"augment": strategies["augment"] | {"learning_rate": 0.01}}
+    finished.study(strategies=changed)
+    try:
+        said = finished.snakemake("tables")
+    finally:
+        finished.study()
+    assert said.returncode == 0, said.stdout
+    stale = re.findall(r"^Stale: (\S+): (.*)$", said.stdout, re.MULTILINE)
+    assert [folder.split("/")[3] for folder, _ in stale] == ["augment", "augment"]
+    assert "another strategy" in stale[0][1]
+    assert table.read_bytes() == before
+    assert weights(finished, "augment", 1) == trained
+
+
+def test_the_main_table_has_the_documented_columns(finished):
+    """comparison.csv has a row for each strategy, metric and class, with its columns in order."""
+    table = pd.read_csv(finished.folder / "results/tiny/report/tables/comparison.csv")
+    expected = (
+        "strategy reference metric class seeds images mean reference_mean difference low high p verdict"
+    )
+    assert list(table.columns) == expected.split()
+    assert set(table["strategy"]) == {"from-shards", "augment", "transfer"}
+    primary = table[table["verdict"] != "not adjusted"]
+    assert len(primary) == 3
+
+
+def test_memory_and_shards_end_in_the_same_weights(finished):
+    """The same fraction from memory and from shards: the same bytes, so no difference."""
+    assert weights(finished, "baseline", 1) == weights(finished, "from-shards", 1)
+
+
+def test_another_seed_ends_in_other_weights(finished):
+    """A seed governs the run."""
+    assert weights(finished, "baseline", 1) != weights(finished, "baseline", 2)
+
+
+def test_one_core_and_two_give_the_same_weights(finished, clone):
+    """How many jobs run at once does not show in a result."""
+    clone.study(seeds=[1], strategies={"baseline": clone.strategies["baseline"]})
+    path = "results/tiny/runs/baseline/fold0/seed1/model.safetensors"
+    said = clone.snakemake("--cores", "1", path)
+    assert said.returncode == 0, said.stdout
+    assert weights(clone, "baseline", 1) == weights(finished, "baseline", 1)
