@@ -113,18 +113,16 @@ def test_resize_to_the_own_size_is_exact():
 
 @pytest.mark.parametrize("size", [(16, 16), (64, 64), (24, 40)])
 def test_image_mask_and_scores_stay_in_place(size):
-    """Resampled there and back, an object stays where it is, in image, mask and scores alike."""
+    """Resampled there and back, an object stays where it is, in image and mask alike."""
     truth = np.zeros((32, 32), np.uint8)
-    truth[8:24, 4:20] = 1
+    truth[20:28, 2:8] = 1
     plan = Plan("resize", 8, size, "")
     image, mask = plan.forward(np.dstack([truth * 255] * 3)), plan.forward_mask(truth)
-    for array in (image[..., 0] / 255, mask.astype(float)):
+    for array, tolerance in ((image[..., 0] / 255, 0.1), (mask.astype(float), 0.3)):
         back = plan.inverse(torch.from_numpy(array)[None], 32, 32)[0].numpy()
-        rows, columns = (np.arange(32) + 0.5) @ back, back @ (np.arange(32) + 0.5)
-        # numerators of the centre of mass, along x and y
-        assert abs(rows.sum() / 32 / (back.sum() / 32) - 16) < 1
-        assert abs(columns.sum() / back.sum() - 12) < 0.5
-        assert abs(back.sum() - truth.sum()) < 0.1 * truth.sum()
+        centre = np.average(np.indices(back.shape).reshape(2, -1), axis=1, weights=back.ravel())
+        np.testing.assert_allclose(centre, (23.5, 4.5), atol=tolerance)
+        assert back.sum() == pytest.approx(truth.sum(), rel=0.15)
 
 
 @pytest.mark.parametrize(("height", "width"), [(5, 4), (4, 5)])
@@ -159,8 +157,7 @@ def test_a_plan_comes_back_from_its_record(drawn):
 )
 def test_a_plan_is_fitted_on_sizes(kind, size, fitted, why):
     """A plan takes the size it says, and says why."""
-    plan = fit(kind, size, np.array([[30, 70], [50, 60], [40, 90]]), 16) if fitted != (32, 64) else None
-    plan = plan or fit(kind, size, np.array([[30, 70], [50, 60], [35, 90]]), 16)
+    plan = fit(kind, size, np.array([[30, 70], [50, 60], [35, 90]]), 16)
     assert plan.size == fitted
     assert why in plan.why
 

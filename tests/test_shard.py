@@ -143,26 +143,38 @@ def test_same_input_same_bytes(tmp_path, path, index):
     assert (tmp_path / "again.h5").read_bytes() == path.read_bytes()
 
 
-def test_a_large_frame_is_split_into_bands(tmp_path):
-    """A frame above 16 MB is stored in bands, none above that, and comes back whole."""
-    size = (2400, 2400)
-    ramp = (np.arange(2400 * 2400, dtype=np.uint32) * 2654435761 >> 13).astype(np.uint8).reshape(size)
-    for name, array in (("images", np.dstack([ramp, ramp.T, ramp[::-1]])), ("masks", ramp % 3)):
+@pytest.fixture
+def large(tmp_path):
+    """A shard of one sample that is larger than a chunk may be, its image and its mask."""
+    ramp = (np.arange(2400 * 2400, dtype=np.uint32) * 2654435761 >> 13).astype(np.uint8).reshape(2400, 2400)
+    image, mask = np.dstack([ramp, ramp.T, ramp[::-1]]), ramp % 3
+    for name, array in (("images", image), ("masks", mask)):
         (tmp_path / name).mkdir()
         Image.fromarray(array).save(tmp_path / name / "a.bmp")
     index = build_index(tmp_path / "images", tmp_path / "masks", 3, "indices", None).table
     write_shard(tmp_path / "0.h5", index, NATIVE, NAMES)
-    with h5py.File(tmp_path / "0.h5") as file:
+    return tmp_path / "0.h5", image, mask
+
+
+def test_a_large_frame_is_split_into_bands(large):
+    """A frame above 16 MB is stored in bands of rows, none above that, and comes back whole."""
+    path, image, mask = large
+    with h5py.File(path) as file:
         chunks = file["2400x2400/image"].chunks
-        assert chunks[2:] == (2400, 3)
-        assert chunks[1] < 2400
-        assert np.prod(chunks) <= CHUNK_BYTES
-    shards = Shards(tmp_path, catalogue([tmp_path / "0.h5"]))
-    image, mask = _read(shards, 0)
-    assert np.array_equal(image, np.dstack([ramp, ramp.T, ramp[::-1]]))
-    assert np.array_equal(mask, ramp % 3)
+    assert chunks[1] < 2400
+    assert chunks[2:] == (2400, 3)
+    assert np.prod(chunks) <= CHUNK_BYTES
+    shards = Shards(path.parent, catalogue([path]))
+    again = _read(shards, 0)
+    assert np.array_equal(again[0], image)
+    assert np.array_equal(again[1], mask)
     shards.verify()
-    assert (tmp_path / "0.h5").stat().st_size < 1.1 * 2400 * 2400 * 4  # bands waste no room
+
+
+def test_bands_waste_no_room(large):
+    """A shard of large frames is hardly larger than its pixels."""
+    path, image, mask = large
+    assert path.stat().st_size < 1.1 * (image.nbytes + mask.nbytes)
 
 
 @pytest.mark.parametrize("kind", ["image", "mask"])

@@ -24,7 +24,7 @@ from stratagem.execution import Execution
 from stratagem.labels import IGNORE
 from stratagem.loader import Batch
 
-__all__ = ["Options", "Spent", "fit", "learning_rate", "losses"]
+__all__ = ["Options", "Spent", "fit", "learning_rate", "losses", "step"]
 
 log = logging.getLogger("stratagem")
 
@@ -179,7 +179,7 @@ def _train_stretch(model, batches, optimizer, options, execution, spent, stop, b
         # The middle of the step's own share: the first rate is not zero, the last one nearly is.
         middle = spent.share(options) + 0.5 * _share_of(batch, options)
         rate = learning_rate(middle, options.peak_rate, options.warmup)
-        spent.losses.append(_step(model, batch, optimizer, rate, options, execution, spent))
+        spent.losses.append(step(model, batch, optimizer, rate, options, execution, spent))
         _count(spent, batch)
         bar.update(len(batch.samples) if options.images else 1)
         if time.perf_counter() - logged > LOG_EVERY_S:
@@ -188,7 +188,7 @@ def _train_stretch(model, batches, optimizer, options, execution, spent, stop, b
     spent.training_s += time.perf_counter() - start
 
 
-def _step(model, batch, optimizer, rate, options, execution, spent) -> float:
+def step(model, batch, optimizer, rate, options, execution, spent) -> float:
     """One update; the loss before it."""
     for group in optimizer.param_groups:
         group["lr"] = rate

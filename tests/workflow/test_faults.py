@@ -38,7 +38,7 @@ def test_a_fresh_clone_can_plan_its_default_study(clone):
 def test_a_study_file_is_the_whole_study(clone):
     """With --configfile nothing of config.yaml is merged in."""
     clone.study(strategies=_one(clone))
-    assert clone.planned("--", "results/tiny/report/report.html")["train"] == 2
+    assert clone.planned()["train"] == 2
 
 
 def test_every_fault_of_the_study_is_told_before_any_job(clone):
