@@ -20,7 +20,6 @@ SOURCE_OF = {
 
 
 rule compare:
-    """Compare the strategies."""
     input:
         index=f"{RESULTS}/index.parquet",
         evaluations=runs("evaluation.parquet"),
@@ -48,12 +47,13 @@ rule compare:
         source=sources("tables"),
         design=COMPARISON,
         source_of=SOURCE_OF,
+    message:
+        "Compare the strategies."
     script:
         "../scripts/compare.py"
 
 
 rule tables:
-    """Make the tables anew from the stored evaluations; train nothing, say which runs are stale."""
     log:
         f"{RESULTS}/logs/tables.log",
     benchmark:
@@ -71,5 +71,7 @@ rule tables:
         runs=[str(Path(path).parent) for path in runs("cost.json")],
         recipes=[STUDY.run(*run).model_dump(mode="json") for run in RUNS],
         source=sources("run"),
+    message:
+        "Make the tables anew from the stored evaluations; train nothing, say which runs are stale."
     script:
         "../scripts/tables.py"

@@ -2,7 +2,6 @@
 
 
 rule demo:
-    """Generate the demo images of domain {wildcards.domain}."""
     output:
         images=directory(f"{DEMO}/{{domain}}/images"),
         masks=directory(f"{DEMO}/{{domain}}/masks"),
@@ -18,5 +17,7 @@ rule demo:
         runtime=10,
     params:
         source=sources("demo"),
+    message:
+        "Generate the demo images of domain {wildcards.domain}."
     script:
         "../scripts/demo.py"

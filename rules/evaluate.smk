@@ -2,7 +2,6 @@
 
 
 rule evaluate:
-    """Test {wildcards.strategy}, fold {wildcards.fold}, seed {wildcards.seed}."""
     input:
         index=f"{RESULTS}/index.parquet",
         splits=f"{RESULTS}/splits.parquet",
@@ -28,5 +27,7 @@ rule evaluate:
     params:
         source=sources("evaluation"),
         recipe=recipe,
+    message:
+        "Test {wildcards.strategy}, fold {wildcards.fold}, seed {wildcards.seed}."
     script:
         "../scripts/evaluate.py"

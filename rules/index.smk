@@ -2,7 +2,6 @@
 
 
 rule index:
-    """Read and check every image and mask of {wildcards.root}."""
     input:
         images=lambda wildcards: dataset(wildcards).images,
         masks=lambda wildcards: dataset(wildcards).masks,
@@ -27,5 +26,7 @@ rule index:
         group=STUDY.split.group,
         bad_samples=STUDY.bad_samples,
         files=fingerprint_of,
+    message:
+        "Read and check every image and mask of {wildcards.root}."
     script:
         "../scripts/index.py"

@@ -2,7 +2,6 @@
 
 
 rule manifest:
-    """Draw the synthetic images of augmentation {wildcards.augmentation}, seed {wildcards.seed}."""
     input:
         index="{root}/index.parquet",
     output:
@@ -20,5 +19,7 @@ rule manifest:
     params:
         source=sources("augment"),
         policy=lambda wildcards: STUDY.augmentations[wildcards.augmentation].model_dump(),
+    message:
+        "Draw the synthetic images of augmentation {wildcards.augmentation}, seed {wildcards.seed}."
     script:
         "../scripts/manifest.py"

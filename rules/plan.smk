@@ -2,7 +2,6 @@
 
 
 rule plan:
-    """Fit the resolution plan {wildcards.resolution}."""
     input:
         index="{root}/index.parquet",
     output:
@@ -22,5 +21,7 @@ rule plan:
         plan=lambda wildcards: STUDY.resolutions[wildcards.resolution].plan,
         size=lambda wildcards: STUDY.resolutions[wildcards.resolution].size,
         stride=STUDY.stride,
+    message:
+        "Fit the resolution plan {wildcards.resolution}."
     script:
         "../scripts/plan.py"

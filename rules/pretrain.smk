@@ -2,7 +2,6 @@
 
 
 rule pretrain:
-    """Teach a U-Net on source {wildcards.source}."""
     input:
         unpack(pretrain_inputs),
     output:
@@ -25,12 +24,13 @@ rule pretrain:
     params:
         source=sources("run"),
         recipe=lambda wildcards: STUDY.pretraining(wildcards.source).model_dump(mode="json"),
+    message:
+        "Teach a U-Net on source {wildcards.source}."
     script:
         "../scripts/pretrain.py"
 
 
 rule fetch:
-    """Fetch and check the weights of source {wildcards.source}."""
     output:
         model=f"{RESULTS}/sources/{{source}}/model.safetensors",
     log:
@@ -49,5 +49,7 @@ rule fetch:
         source=sources("transfer"),
         weights=lambda wildcards: STUDY.sources[wildcards.source].weights,
         sha256=lambda wildcards: STUDY.sources[wildcards.source].sha256,
+    message:
+        "Fetch and check the weights of source {wildcards.source}."
     script:
         "../scripts/fetch.py"

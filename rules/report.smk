@@ -2,7 +2,6 @@
 
 
 rule report:
-    """Write the report of study {STUDY.study}."""
     input:
         index=f"{RESULTS}/index.parquet",
         splits=f"{RESULTS}/splits.parquet",
@@ -35,5 +34,7 @@ rule report:
         study=STUDY.model_dump(
             mode="json", include={"study", "split", "seeds", "budget", "strategies", "report"}
         ),
+    message:
+        "Write the report of study {STUDY.study}."
     script:
         "../scripts/report.py"

@@ -2,7 +2,6 @@
 
 
 rule shard:
-    """Write shard {wildcards.shard} of resolution {wildcards.resolution}."""
     input:
         index="{root}/index.parquet",
         plan="{root}/resolutions/{resolution}/plan.json",
@@ -22,12 +21,13 @@ rule shard:
         source=sources("shard"),
         classes=lambda wildcards: list(dataset(wildcards).classes),
         shards=STUDY.shards,
+    message:
+        "Write shard {wildcards.shard} of resolution {wildcards.resolution}."
     script:
         "../scripts/shard.py"
 
 
 rule gather:
-    """List where each sample of resolution {wildcards.resolution} is."""
     input:
         shards=expand(
             "{root}/resolutions/{resolution}/{shard}.h5",
@@ -48,5 +48,7 @@ rule gather:
         runtime=10,
     params:
         source=sources("shard"),
+    message:
+        "List where each sample of resolution {wildcards.resolution} is."
     script:
         "../scripts/gather.py"

@@ -2,7 +2,6 @@
 
 
 rule split:
-    """Divide the samples into training, validation and test images."""
     input:
         index=f"{RESULTS}/index.parquet",
     output:
@@ -23,5 +22,7 @@ rule split:
         test=STUDY.split.test,
         validation=STUDY.split.validation,
         seed=STUDY.split.seed,
+    message:
+        "Divide the samples into training, validation and test images."
     script:
         "../scripts/split.py"

@@ -2,7 +2,6 @@
 
 
 rule train:
-    """Train {wildcards.strategy}, fold {wildcards.fold}, seed {wildcards.seed}."""
     input:
         unpack(train_inputs),
     output:
@@ -23,5 +22,7 @@ rule train:
     params:
         source=sources("run"),
         recipe=recipe,
+    message:
+        "Train {wildcards.strategy}, fold {wildcards.fold}, seed {wildcards.seed}."
     script:
         "../scripts/train.py"

@@ -14,8 +14,6 @@ from collections.abc import Iterable
 import torch
 from torch import nn
 from torch.nn.functional import max_pool2d
-from torchvision.models import resnet18
-from torchvision.models.feature_extraction import create_feature_extractor
 
 from stratagem.errors import GeometryError
 
@@ -79,6 +77,10 @@ class ClassifierUnet(nn.Module):
     """
 
     def __init__(self, classes: int):
+        # Here, since its import takes as long as torch's own, and most networks do without.
+        from torchvision.models import resnet18
+        from torchvision.models.feature_extraction import create_feature_extractor
+
         super().__init__()
         self.stride = 32
         self.scaling = Scaling(IMAGENET_MEAN, IMAGENET_STD)
