@@ -136,14 +136,16 @@ def interval(
     seeds, count = differences.shape
     if seeds < 2 or count < 2:
         return Interval(mean, np.nan, np.nan, np.nan)
+    if not differences.any():  # the same predictions: other strategies' seeds do not blur that
+        return Interval(0.0, 0.0, 0.0, 1.0)
     seed, unit, residual = _mean_squares(differences)
     parts = np.array([seed if seed_mean_square is None else seed_mean_square, unit, -residual])
     freedom = np.array([seed_df or seeds - 1, count - 1, (seeds - 1) * (count - 1)])
     if parts.sum() < residual:
         parts, freedom = np.array([residual]), freedom[2:]
     error = np.sqrt(parts.sum() / (seeds * count))
-    if error == 0:  # identical runs: nothing varies
-        return Interval(mean, mean, mean, float(mean == 0))
+    if error == 0:  # the same difference everywhere
+        return Interval(mean, mean, mean, 0.0)
     df = parts.sum() ** 2 / (parts**2 / freedom).sum()
     half = stats.t.ppf(1 - (1 - LEVEL) / (2 * comparisons), df) * error
     p = min(1.0, comparisons * 2 * float(stats.t.sf(abs(mean) / error, df)))

@@ -34,6 +34,9 @@ def replacing_folder(path: str | Path) -> Iterator[Path]:
     beside.mkdir(parents=True)
     try:
         yield beside
+        for written in beside.rglob("*"):
+            if written.is_file():
+                _sync(written)
         shutil.rmtree(path, ignore_errors=True)
         os.replace(beside, path)
     finally:

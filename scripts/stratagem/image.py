@@ -8,7 +8,7 @@ are refused rather than guessed at: how to scale them depends on the whole data 
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from stratagem.errors import DataError
 
@@ -16,6 +16,8 @@ __all__ = ["EXTENSIONS", "read_image", "read_plane"]
 
 EXTENSIONS = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 RGB_MODES = frozenset({"1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr"})
+PLANE_MODES = frozenset({"1", "L", "P"})
+STRETCH = {"L;2": 85, "L;4": 17}  # what Pillow multiplies the values of narrow grey files by
 
 
 def read_image(path: str | Path) -> np.ndarray:
@@ -26,7 +28,7 @@ def read_image(path: str | Path) -> np.ndarray:
     DataError
         If the file is empty, truncated, no image, or has more than 8 bits a channel.
     """
-    return _open(path, RGB_MODES, lambda image: image if image.mode == "RGB" else image.convert("RGB"))
+    return _open(path, RGB_MODES, lambda image: np.array(image.convert("RGB")))
 
 
 def read_plane(path: str | Path) -> np.ndarray:
@@ -37,19 +39,34 @@ def read_plane(path: str | Path) -> np.ndarray:
     DataError
         If the file is empty, truncated, no image, or has several channels.
     """
-    return _open(path, {"1", "L", "P"}, lambda image: image.convert("L") if image.mode == "1" else image)
+    return _open(path, PLANE_MODES, _as_stored)
 
 
-def _open(path: str | Path, modes: frozenset[str] | set[str], convert) -> np.ndarray:
+def _as_stored(image: Image.Image) -> np.ndarray:
+    stretch = STRETCH.get(_packing(image), 1)  # before the pixels are read: Pillow then forgets it
+    return np.array(image.convert("L") if image.mode == "1" else image) // np.uint8(stretch)
+
+
+def _open(path: str | Path, modes: frozenset[str], convert) -> np.ndarray:
     try:
         with Image.open(path) as image:
-            if image.mode not in modes:
-                raise _unreadable(path, f"one of the pixel modes {', '.join(sorted(modes))}", image.mode)
-            return np.array(convert(image))
-    except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
+            wide = ";16" in _packing(image)  # Pillow would cut 16-bit colour to 8 bits in silence
+            if wide or image.mode not in modes:
+                found = f"{image.mode} of 16 bits a channel" if wide else image.mode
+                raise _unreadable(path, f"one of the pixel modes {', '.join(sorted(modes))}", found)
+            return convert(image)
+    except DataError:
+        raise
+    except Exception as error:  # Pillow raises nearly any kind on a damaged file
         empty = Path(path).is_file() and Path(path).stat().st_size == 0
         found = "an empty file" if empty else f"one that cannot be decoded ({error})"
         raise _unreadable(path, "a readable image file", found) from error
+
+
+def _packing(image: Image.Image) -> str:
+    """How the file packs its pixels: "RGB;16B", "L;4"."""
+    args = image.tile[0].args if image.tile else ""
+    return args if isinstance(args, str) else str(args[0] if args else "")
 
 
 def _unreadable(path: str | Path, expected: str, found: str) -> DataError:

@@ -148,7 +148,10 @@ def prefetched(batches: Iterator[Batch]) -> Iterator[Batch]:
     with ThreadPoolExecutor(1) as pool:
         waiting = [pool.submit(next, batches) for _ in range(AHEAD)]
         while True:
-            batch = waiting.pop(0).result()
+            try:
+                batch = waiting.pop(0).result()
+            except StopIteration:
+                return
             waiting.append(pool.submit(next, batches))
             yield batch
 

@@ -1,7 +1,8 @@
 """The samples of a data set: found, read, checked, measured, and divided without leakage.
 
 A sample's identity is its image's POSIX path under the image folder, without extension, in Unicode
-NFC. Every random choice hashes that identity, so adding a sample changes no other sample's place.
+NFC. Every random choice hashes that identity, so an added sample moves hardly any other: only those at
+the borders between parts.
 
 The index is a table, one row a sample: ``sample, group, image, mask`` (paths), ``height, width``
 (pixels), ``encoding`` (how the mask is read; see `stratagem.labels`), and ``pixels_0 .. pixels_{K-1}``,
@@ -59,11 +60,14 @@ def build_index(images: str, masks: str, classes: int, labels: str, group: str |
     mask_files, mask_problems = _by_sample(Path(masks), "masks")
     problems += mask_problems
     for sample in mask_files.keys() - image_files.keys():
-        problems.append((mask_files[sample], f"no image `{sample}` in {images} for this mask"))
+        problems.append((mask_files[sample][0], f"no image `{sample}` in {images} for this mask"))
     rows, histograms = [], []
     for sample in sorted(image_files):
+        found = image_files[sample], mask_files.get(sample, [None])
+        if max(map(len, found)) > 1:
+            continue  # two files of one name: among the problems already
         try:
-            row, histogram = _measure(sample, image_files[sample], mask_files.get(sample), masks)
+            row, histogram = _measure(sample, found[0][0], found[1][0], masks)
         except DataError as error:
             problems.append((error.where, f"expected {error.expected}, but found {error.found}"))
             continue
@@ -77,7 +81,7 @@ def group_of(sample: str, pattern: str | None) -> str:
     match = re.search(pattern, sample) if pattern else None
     if match is None:
         return sample
-    return match.group(1) if match.re.groups else match.group(0)
+    return (match.group(1) if match.re.groups else match.group(0)) or sample
 
 
 def require_good(index: Index, classes: list[str], policy: str, problems: str) -> None:
@@ -193,7 +197,8 @@ def present(index: pd.DataFrame) -> np.ndarray:
     return index.filter(regex=r"^pixels_\d+$").to_numpy() > 0
 
 
-def _by_sample(folder: Path, key: str) -> tuple[dict[str, Path], list[tuple[Path, str]]]:
+def _by_sample(folder: Path, key: str) -> tuple[dict[str, list[Path]], list[tuple[Path, str]]]:
+    """The files of each sample's name, and a problem for each file that shares its name."""
     if not folder.is_dir():
         raise DataError(
             expected="a folder",
@@ -203,8 +208,9 @@ def _by_sample(folder: Path, key: str) -> tuple[dict[str, Path], list[tuple[Path
         )
     found: dict[str, list[Path]] = defaultdict(list)
     for path in sorted(folder.rglob("*")):
-        if path.suffix.lower() in EXTENSIONS and not path.name.startswith("."):
-            name = path.relative_to(folder).with_suffix("").as_posix()
+        name = path.relative_to(folder).with_suffix("").as_posix()
+        hidden = any(part.startswith(".") for part in Path(name).parts)
+        if path.suffix.lower() in EXTENSIONS and not hidden:
             found[unicodedata.normalize("NFC", name)].append(path)
     problems = [
         (path, f"{len(paths)} files are named `{name}`; one was expected")
@@ -212,7 +218,7 @@ def _by_sample(folder: Path, key: str) -> tuple[dict[str, Path], list[tuple[Path
         if len(paths) > 1
         for path in paths
     ]
-    return {name: paths[0] for name, paths in found.items() if len(paths) == 1}, problems
+    return found, problems
 
 
 def _measure(sample: str, image: Path, mask: Path | None, masks: str) -> tuple[dict, np.ndarray]:

@@ -10,22 +10,24 @@ Layout, version 1 (any HDF5 tool opens it):
 A chunk is one sample (less where that would pass 16 MB: then a band of rows), so that a sample is
 contiguous in the file. Reading goes past the HDF5 library: the offsets of all chunks are taken once,
 then samples are read by position into buffers of the caller (no global lock, no copy; fancy indexing
-through h5py was measured 600 times slower). A reader opens its own descriptor, lazily and per process.
+through h5py was measured 600 times slower). A reader opens files lazily
+and works on after a fork.
 """
 
+import contextlib
 import hashlib
 import json
 import os
 import zlib
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pandas as pd
 
-from stratagem.errors import ShardError
+from stratagem.errors import DataError, ShardError
 from stratagem.files import replacing
 from stratagem.geometry import Plan
 from stratagem.image import read_image, read_plane
@@ -67,9 +69,9 @@ def write_shard(path: str, index: pd.DataFrame, plan: Plan, classes: list[str]) 
             image = _dataset(file, f"{name}/image", (len(rows), height, width, 3))
             mask = _dataset(file, f"{name}/mask", (len(rows), height, width))
             for number, row in enumerate(rows):
-                image[number] = plan.forward(read_image(row.image))
-                mask[number] = plan.forward_mask(to_classes(read_plane(row.mask), row.encoding))
-                table.append((row.sample, name, number, _checksum(image[number], mask[number])))
+                pixels, labels = _framed(row, plan)
+                image[number], mask[number] = pixels, labels
+                table.append((row.sample, name, number, _checksum(pixels, labels)))
         _write_samples(file, table)
 
 
@@ -103,7 +105,7 @@ class Shards:
     def __init__(self, folder: str | Path, table: pd.DataFrame):
         self.table = table.reset_index(drop=True)
         self._folder = Path(folder)
-        self._descriptors: dict[tuple[int, str], int] = {}
+        self._descriptors: dict[str, int] = {}
         self._places = self._offsets()
 
     def __len__(self) -> int:
@@ -141,10 +143,10 @@ class Shards:
                 raise _damaged(self._folder / row.file, f"sample `{row.sample}` with another checksum")
 
     def _descriptor(self, file: str) -> int:
-        key = (os.getpid(), file)
-        if key not in self._descriptors:
-            self._descriptors[key] = os.open(self._folder / file, os.O_RDONLY)
-        return self._descriptors[key]
+        # Reading by position shares no offset, so a descriptor is as good after a fork.
+        if file not in self._descriptors:
+            self._descriptors[file] = os.open(self._folder / file, os.O_RDONLY)
+        return self._descriptors[file]
 
     def _offsets(self) -> list[tuple[str, list, list]]:
         chunks: dict[tuple[str, str], dict[int, list]] = {}
@@ -158,9 +160,24 @@ class Shards:
         ]
 
 
+def _framed(row, plan: Plan) -> tuple[np.ndarray, np.ndarray]:
+    """The image and mask of one row of the index, in the plan's frame."""
+    image, mask = read_image(row.image), to_classes(read_plane(row.mask), row.encoding)
+    for path, array in ((row.image, image), (row.mask, mask)):
+        if array.shape[:2] != (row.height, row.width):
+            raise DataError(
+                expected=f"the size that was indexed, {row.height}x{row.width}",
+                found=f"{array.shape[0]}x{array.shape[1]}",
+                where=path,
+                remedy="Start again: a data set that changed is indexed anew.",
+            )
+    return plan.forward(image), plan.forward_mask(mask)
+
+
 def _dataset(file: h5py.File, name: str, shape: tuple[int, ...]) -> h5py.Dataset:
     row_bytes = int(np.prod(shape[2:]))
-    rows = max(1, min(shape[1], CHUNK_BYTES // row_bytes))
+    bands = -(-shape[1] // max(1, CHUNK_BYTES // row_bytes))
+    rows = -(-shape[1] // bands)
     return file.create_dataset(name, shape, np.uint8, chunks=(1, rows, *shape[2:]))
 
 
@@ -185,16 +202,19 @@ def _chunks(dataset: h5py.Dataset) -> dict[int, list[tuple[int, int]]]:
     return {row: [(offset, size) for _, offset, size in sorted(bands)] for row, bands in found.items()}
 
 
-def _open(path: str | Path) -> h5py.File:
+@contextlib.contextmanager
+def _open(path: str | Path) -> Iterator[h5py.File]:
+    """A shard to read; whatever HDF5 raises on a damaged one becomes one error that names it."""
     try:
-        file = h5py.File(path, "r")
-    except OSError as error:
+        with h5py.File(path, "r") as file:
+            kind, version = file.attrs.get("format"), file.attrs.get("version")
+            if kind != FORMAT or version != VERSION:
+                raise _damaged(path, f"`{kind}` version {version}")
+            yield file
+    except ShardError:
+        raise
+    except (OSError, KeyError, RuntimeError, ValueError) as error:
         raise _damaged(path, f"one that cannot be opened ({error})") from error
-    if file.attrs.get("format") != FORMAT or file.attrs.get("version") != VERSION:
-        found = f"`{file.attrs.get('format')}` version {file.attrs.get('version')}"
-        file.close()
-        raise _damaged(path, found)
-    return file
 
 
 def _damaged(path: str | Path, found: str) -> ShardError:

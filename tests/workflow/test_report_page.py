@@ -43,6 +43,7 @@ def page(finished, browser, tmp_path_factory):
     """The report, moved away from its folder, so that it must stand alone."""
     alone = tmp_path_factory.mktemp("alone") / "report.html"
     shutil.copy(finished.folder / "results/tiny/report/report.html", alone)
+    browser.get_log("performance")  # what the browser did before
     browser.get(alone.as_uri())
     return browser
 
