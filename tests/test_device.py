@@ -13,7 +13,7 @@ import stratagem
 from stratagem.device import settle, take, visible
 from stratagem.errors import DeviceError
 
-BATCH_SYSTEMS = ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID", "JOB_ID")
+BATCH_SYSTEMS = ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID", "SGE_TASK_ID")
 # Takes a device, claims it by a file that nobody else may have made, holds it, gives it back.
 HOLDER = """
 import os, sys, time

@@ -187,9 +187,8 @@ def scores(evaluation: pd.DataFrame, classes: list[str]) -> pd.DataFrame:
         of images without the class in which it is predicted, NaN where every image holds it.
     """
     keys = ["strategy", "class"]
-    columns = {}
+    columns = {metric: per_class(evaluation, metric).groupby(keys)["score"].mean() for metric in METRICS}
     for metric in METRICS:
-        columns[metric] = per_class(evaluation, metric).groupby(keys)["score"].mean()
         whole = pooled(evaluation, metric)
         columns[f"{metric}_pooled"] = whole[whole["class"] > 0].groupby(keys)["score"].mean()
     columns["false_alarms"] = false_alarms(evaluation).set_index(keys)["share"]
@@ -231,6 +230,8 @@ def _family(evaluation, units, design: Design, metric: str, name: str) -> list[t
     if name != PRIMARY_CLASS:
         table = per_class(evaluation, metric)
         table = table[table["class"] == design.classes.index(name)]
+    if table.empty:  # no test image holds the class
+        return []
     table = table.assign(unit=table["sample"].map(units))
     matrices = {
         strategy: (_matrix(table, strategy), _matrix(table, reference))
@@ -256,7 +257,8 @@ def _matrix(table: pd.DataFrame, strategy: str) -> pd.DataFrame:
 
 
 def _require_pairs(own: pd.DataFrame, other: pd.DataFrame, strategy: str, reference: str) -> None:
-    if own.empty or not (own.index.equals(other.index) and own.columns.equals(other.columns)):
+    paired = own.index.equals(other.index) and own.columns.equals(other.columns)
+    if own.empty or not paired or own.isna().any(axis=None) or other.isna().any(axis=None):
         raise DataError(
             expected=f"`{strategy}` and `{reference}` tested with the same seeds on the same images",
             found=f"seeds x units of {own.shape} and {other.shape}",
@@ -268,7 +270,8 @@ def _require_pairs(own: pd.DataFrame, other: pd.DataFrame, strategy: str, refere
 def _pooled_seed_square(table: pd.DataFrame, matrices: dict) -> dict:
     """The seed mean square of the family and its degrees of freedom; nothing where it is not pooled."""
     differences = [(own - other).to_numpy() for own, other in matrices.values()]
-    seeds = differences[0].shape[0]
+    differences = [matrix for matrix in differences if matrix.any()]  # identical runs say nothing here
+    seeds = table["seed"].nunique()
     if len(differences) < 2 or seeds < 2 or unequal_scatter(table):
         return {}
     square = float(np.mean([_mean_squares(matrix)[0] for matrix in differences]))

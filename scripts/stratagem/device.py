@@ -85,7 +85,7 @@ def take(device: str, folder: str | Path = ".snakemake/gpu", poll_s: float = 0.2
 
 
 def _in_batch_job() -> bool:
-    return any(name in os.environ for name in ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID"))
+    return any(name in os.environ for name in ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID", "SGE_TASK_ID"))
 
 
 def _lock(path: Path) -> IO | None:

@@ -47,7 +47,8 @@ def write(tables: dict[str, pd.DataFrame], folder: Path) -> None:
     for name, table in tables.items():
         write_table(table, folder / f"{name}.csv")
         shown = table.map(lambda value: f"{value:.4g}" if isinstance(value, float) else value)
-        write_text(shown.to_markdown(index=False) + "\n", folder / f"{name}.md")
+        cells = shown.map(lambda value: value.replace("|", r"\|") if isinstance(value, str) else value)
+        write_text(cells.to_markdown(index=False, disable_numparse=True) + "\n", folder / f"{name}.md")
         write_text(shown.to_latex(index=False, escape=True), folder / f"{name}.tex")
 
 
