@@ -16,7 +16,7 @@ demo: $(READY)
 	@echo "Open results/demo/report/report.html"
 
 test: $(READY) lint
-	PATH="$(CURDIR)/$(BIN):$$PATH" pytest --numprocesses 2 --dist loadfile
+	PATH="$(CURDIR)/$(BIN):$$PATH" pytest --numprocesses 2 --dist loadgroup
 
 test-slurm: $(SLURM_READY)
 	.venv-slurm/bin/python -m pytest -rs tests/slurm

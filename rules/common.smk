@@ -113,6 +113,11 @@ def train_inputs(wildcards):
     return found
 
 
+def local_file(weights):
+    """The file as an input; none where it is an address or missing (the script then says so)."""
+    return [weights] if Path(weights).is_file() else []
+
+
 def recipe(wildcards):
     """All that fixes one run beside its input files."""
     run = STUDY.run(wildcards.strategy, int(wildcards.fold), int(wildcards.seed))

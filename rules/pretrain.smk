@@ -31,6 +31,9 @@ rule pretrain:
 
 
 rule fetch:
+    input:
+        # A local file is watched; where it is missing, the script says so in a sentence.
+        weights=lambda wildcards: local_file(STUDY.sources[wildcards.source].weights),
     output:
         model=f"{RESULTS}/sources/{{source}}/model.safetensors",
     log:

@@ -1,0 +1,350 @@
+"""What stands in several places of the repository says the same everywhere."""
+
+import ast
+import re
+import runpy
+from pathlib import Path
+from typing import get_args, get_origin
+
+import jsonschema
+import pytest
+import yaml
+from pydantic import BaseModel
+
+from stratagem.provenance import modules
+from stratagem.study import Study, WeightsSource, read_study, schema
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "scripts" / "stratagem"
+MODULES = sorted(path.stem for path in PACKAGE.glob("*.py") if path.stem != "__init__")
+SCRIPTS = sorted((ROOT / "scripts").glob("*.py"))
+STUDIES = [ROOT / "config.yaml", *sorted((ROOT / "studies").glob("*.yaml"))]
+PROFILES = ROOT / "profiles"
+PARTS = ["input", "output", "log", "benchmark", "conda", "threads", "resources", "params", "script"]
+EXTRA = {"wildcard_constraints"}  # what a rule may say beside these
+MADE = {".git", ".venv", ".venv-slurm", ".snakemake", ".ruff_cache", ".pytest_cache", ".hypothesis"}
+MADE |= {"__pycache__", "results", "data"}  # by tools and by the workflow, not by hand
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+def _yaml(path: Path) -> dict:
+    return yaml.safe_load(_text(path))
+
+
+def _rules() -> dict[str, str]:
+    """The text of each rule in rules/, by name."""
+    found = {}
+    for path in sorted((ROOT / "rules").glob("*.smk")):
+        for block in re.split(r"^(?=rule \w+:)", _text(path), flags=re.MULTILINE)[1:]:
+            name = re.match(r"rule (\w+):", block)[1]
+            found[name] = re.split(r"^\S", block[5:], maxsplit=1, flags=re.MULTILINE)[0]
+            found[name] = block[: 5 + len(found[name])]
+    return found
+
+
+RULES = _rules()
+
+
+def _files():
+    """Every file of the project that people or tools wrote to be kept."""
+    waiting = [ROOT]
+    while waiting:
+        for path in waiting.pop().iterdir():
+            if path.is_dir() and path.name not in MADE and not path.name.endswith(".egg-info"):
+                waiting.append(path)
+            elif path.is_file():
+                yield path
+
+
+# The study: declared, explained, shipped
+
+
+def _sections(annotation) -> list[type[BaseModel]]:
+    """The declared sections that an annotation speaks of, at any depth."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [section for part in get_args(annotation) for section in _sections(part)]
+
+
+def _declared(section: type[BaseModel], values: list[dict], place: str = ""):
+    """Every key of a section and below: its place, its field, and whether a mapping sets it."""
+    for name, field in section.model_fields.items():
+        found = [value[name] for value in values if name in value]
+        yield (place, name), field, bool(found)
+        named = get_origin(field.annotation) is dict
+        inner = [entry for value in found for entry in (value.values() if named else [value])]
+        for below in _sections(field.annotation):
+            yield from _declared(below, [one for one in inner if isinstance(one, dict)], name)
+
+
+def test_the_schema_is_the_declaration_s():
+    """schemas/study.schema.json is what `python -m stratagem.study` prints."""
+    assert _text(ROOT / "schemas" / "study.schema.json") == schema()
+
+
+@pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
+def test_every_study_that_is_shipped_is_a_good_one(path):
+    """The default and each study in studies/ is read without a fault and fits the stored schema."""
+    config = _yaml(path)
+    study = read_study(config)
+    jsonschema.validate(config, _yaml(ROOT / "schemas" / "study.schema.json"))
+    assert study.study == ("demo" if path.stem == "config" else path.stem)
+
+
+@pytest.mark.parametrize("path", STUDIES[1:], ids=lambda path: path.stem)
+def test_a_study_file_says_how_to_run_itself(path):
+    """The command in its head can be copied as it is."""
+    assert f"--configfile studies/{path.name}" in _text(path)
+
+
+def test_every_key_stands_in_the_default_study():
+    """config.yaml is a manual: what can be set is set there, or explained in a comment."""
+    text = _text(ROOT / "config.yaml")
+    comments = " ".join(re.findall(r"#(.*)", text))
+    keys = {place: used for place, _, used in _declared(Study, [_yaml(ROOT / "config.yaml")])}
+    assert len(keys) > 60
+    missing = [place for place, used in keys.items() if not used]
+    assert {place for place in missing if not re.search(rf"\b{place[1]}\b", comments)} == set()
+    assert ("sources", "weights") in missing  # a source of the other kind: `images` is shown
+    assert set(WeightsSource.model_fields) == {key for section, key in missing if section == "sources"}
+
+
+def test_the_defaults_in_comments_are_the_declared_ones():
+    """Where config.yaml says "default: 0.2", leaving the key out gives 0.2."""
+    declared = {place: field for place, field, _ in _declared(Study, [])}
+    above, checked = [], 0
+    for line in _text(ROOT / "config.yaml").splitlines():
+        found = re.match(r"( *)([a-z_]+):", line)
+        if found is None:
+            continue
+        indent, key = len(found[1]), found[2]
+        above = [(depth, name) for depth, name in above if depth < indent]
+        told = re.search(r"#.*\bdefault: ([^;]+)", line)
+        if told:
+            place = next((name, key) for _, name in [*reversed(above), (0, "")] if (name, key) in declared)
+            default = declared[place].default
+            assert str(default) == str(type(default)(told[1]) if default is not None else None) or (
+                default is None and told[1] == "null"
+            ), place
+            checked += 1
+        above.append((indent, key))
+    assert checked > 25
+
+
+# The environment
+
+
+def test_the_environment_of_the_rules_is_the_lock_s():
+    """envs/stratagem.yaml is what envs/from_lock.py makes of requirements.lock, and holds every pin."""
+    lock = _text(ROOT / "requirements.lock")
+    text = _text(ROOT / "envs" / "stratagem.yaml")
+    assert text == runpy.run_path(str(ROOT / "envs" / "from_lock.py"))["environment"](lock)
+    pins = yaml.safe_load(text)["dependencies"][-1]["pip"]
+    pinned = [line.split("==")[0] for line in lock.splitlines() if "==" in line and line[:1].isalnum()]
+    assert [pin.split("==")[0] for pin in pins] == pinned and len(pins) > 40
+
+
+@pytest.mark.parametrize("name", ["requirements.lock", "requirements-slurm.lock"])
+def test_a_lock_pins_with_digests_and_names_no_address(name):
+    """Every package is pinned by version and hash; where it comes from is the user's own setting."""
+    text = _text(ROOT / name)
+    assert not re.search(r"https?:|--index-url|--find-links| @ ", text)
+    blocks = re.split(r"^(?=[a-z0-9])", text, flags=re.MULTILINE)[1:]
+    for block in blocks:
+        head = block.splitlines()[0]
+        assert re.match(r"[a-z0-9][a-z0-9.-]*(\[[a-z0-9,-]+\])?==\S+", head), head
+        assert "--hash=sha256:" in block, head
+
+
+def _required(name: str) -> list[str]:
+    lines = _text(ROOT / name).splitlines()
+    return [re.match(r"[A-Za-z0-9-]+", line)[0] for line in lines if re.match(r"[A-Za-z0-9]", line)]
+
+
+def test_every_dependency_has_its_reason():
+    """docs/dependencies.md names each package of requirements.in, and the lock pins it."""
+    reasons, lock = _text(ROOT / "docs" / "dependencies.md"), _text(ROOT / "requirements.lock")
+    for package in _required("requirements.in"):
+        assert re.search(rf"^\|[^|]*\b{package}\b(?!-)[^|]*\|", reasons, flags=re.MULTILINE), package
+        assert re.search(rf"^{package}==", lock, flags=re.MULTILINE), package
+
+
+def test_what_the_project_imports_it_asks_for():
+    """No package is used that only another one happens to bring."""
+    paths = [*PACKAGE.glob("*.py"), *SCRIPTS, *(ROOT / "tests").rglob("*.py"), *(ROOT / "envs").glob("*.py")]
+    asked = {name.replace("-", "_") for name in _required("requirements.in")}
+    known = {"cv2": "opencv_python_headless", "PIL": "pillow", "skimage": "scikit_image"}
+    import sys
+
+    used = set()
+    for path in paths:
+        for node in ast.walk(ast.parse(_text(path))):
+            if isinstance(node, ast.Import):
+                used |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                used.add(node.module.split(".")[0])
+    foreign = {known.get(name, name) for name in used - set(sys.stdlib_module_names) - {"stratagem"}}
+    assert foreign - asked == set()
+
+
+# Rules and scripts
+
+
+def test_each_rule_has_a_script_and_each_script_a_rule():
+    """scripts/<rule>.py belongs to the rule of that name, and to no other."""
+    assert sorted(RULES) == [path.stem for path in SCRIPTS]
+    for name, text in RULES.items():
+        assert re.search(r'script:\n +"(.*)"\n', text)[1] == f"../scripts/{name}.py"
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_a_rule_has_every_part_in_the_usual_order(name):
+    """Docstring, inputs, outputs, log, benchmark, environment, threads, resources, params, script."""
+    text = RULES[name]
+    assert re.match(rf'rule {name}:\n    """[A-Z].*\."""\n', text)
+    found = [part for part in re.findall(r"^    ([a-z_]+):", text, flags=re.MULTILINE) if part not in EXTRA]
+    absent = set(PARTS) - set(found)
+    assert absent <= {"demo": {"input"}, "fetch": {"input"}, "tables": {"input", "output"}}.get(name, set())
+    assert found == [part for part in PARTS if part in found]
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_a_rule_names_environment_code_memory_and_time(name):
+    """A cluster knows what to grant, and an edit of the code what to rerun."""
+    text = RULES[name]
+    assert re.search(r"^    conda:\n        ENVIRONMENT$", text, flags=re.MULTILINE)
+    module = re.search(r'^        source=sources\("(\w+)"\),$', text, flags=re.MULTILINE)[1]
+    assert module in MODULES
+    resources = re.search(r"    resources:\n((?:        .*\n)+)", text)[1]
+    assert "mem_mb=" in resources and "runtime=" in resources
+    for part in ("log", "benchmark"):
+        path = re.search(rf'^    {part}:\n +f?"(.*)"', text, flags=re.MULTILINE)[1]
+        folder = {"log": "logs", "benchmark": "benchmarks"}[part]
+        assert re.search(rf"/{folder}/{name}[/.-]", path), path
+
+
+@pytest.mark.parametrize("name", sorted(set(RULES) - {"tables"}))  # names stale runs by training's code
+def test_the_code_a_rule_depends_on_is_what_its_script_calls(name):
+    """The digest in a rule's params covers every module that its script imports."""
+    module = re.search(r'source=sources\("(\w+)"\)', RULES[name])[1]
+    called = set()
+    for node in ast.walk(ast.parse(_text(ROOT / "scripts" / f"{name}.py"))):
+        if isinstance(node, ast.ImportFrom) and node.module.startswith("stratagem"):
+            parts = node.module.split(".")
+            called |= {parts[1]} if parts[1:] else {alias.name for alias in node.names}
+    assert called - {"job", "study", "device", "errors"} <= set(modules(module))
+
+
+def test_a_gpu_is_asked_for_where_a_network_runs_and_nowhere_else():
+    """Rules that take a device ask for one."""
+    asks = {name for name, text in RULES.items() if "gpu=GPU" in text}
+    takes = {path.stem for path in SCRIPTS if "device.take(" in _text(path)}
+    assert asks == takes == {"pretrain", "train", "evaluate"}
+
+
+def test_scripts_and_the_front_door_are_thin():
+    """A script is a handful of lines around one call, the Snakefile a table of contents."""
+    assert {path.name for path in SCRIPTS if len(_text(path).splitlines()) >= 32} == set()
+    assert len(_text(ROOT / "Snakefile").splitlines()) < 60
+    for path in SCRIPTS:
+        assert not any(
+            isinstance(node, ast.FunctionDef | ast.ClassDef) for node in ast.parse(_text(path)).body
+        )
+
+
+def test_the_front_door_includes_every_stage():
+    """No file of rules is forgotten."""
+    included = re.findall(r'^include: "rules/(.*)"', _text(ROOT / "Snakefile"), flags=re.MULTILINE)
+    assert sorted(included) == sorted(path.name for path in (ROOT / "rules").glob("*.smk"))
+
+
+def test_profiles_that_replace_the_default_repeat_its_triggers():
+    """Without them Snakemake's own trigger would train everything again after a fresh checkout."""
+    default, gpu = (_yaml(PROFILES / name / "config.yaml") for name in ("default", "gpu"))
+    assert gpu["rerun-triggers"] == default["rerun-triggers"] and "code" not in default["rerun-triggers"]
+    assert any(limit.startswith("gpu=") for limit in default["resources"])
+    assert any(limit.startswith("gpu=") for limit in gpu["resources"])
+
+
+# The package
+
+
+def test_every_module_has_its_tests():
+    """tests/ mirrors the package, one to one."""
+    assert {name for name in MODULES if not (ROOT / "tests" / f"test_{name}.py").is_file()} == set()
+
+
+def test_no_module_imports_one_that_imports_it():
+    """The package has floors: what stands below knows nothing of what stands above."""
+    circles = {(a, b) for a in MODULES for b in modules(a) if a != b and a in modules(b)}
+    assert circles == set()
+
+
+def test_each_module_imports_only_from_rooms_before_it():
+    """The order of rooms in docs/architecture.md is the order of imports."""
+    text = _text(ROOT / "docs" / "architecture.md")
+    listed = re.search(r"only from rooms before it: (.*?)\n\n", text, flags=re.DOTALL)[1]
+    rooms = re.findall(r"`(\w+)`", listed)
+    assert sorted(rooms) == MODULES
+    for name in MODULES:
+        assert [other for other in modules(name) if rooms.index(other) > rooms.index(name)] == [], name
+
+
+def test_the_package_never_imports_snakemake():
+    """Everything can be used from Python without the workflow."""
+    for name in MODULES:
+        assert not re.search(r"^\s*(import|from) snakemake", _text(PACKAGE / f"{name}.py"), re.MULTILINE)
+
+
+def _undocumented(path: Path):
+    """What is public and says nothing of itself; private functions of more than 60 lines too."""
+    tree = ast.parse(_text(path))
+    if not ast.get_docstring(tree):
+        yield "the module"
+    for parent in ast.walk(tree):
+        if not isinstance(parent, ast.Module | ast.ClassDef):
+            continue
+        for node in parent.body:
+            if isinstance(node, ast.FunctionDef | ast.ClassDef) and not ast.get_docstring(node):
+                long = node.end_lineno - node.lineno >= 60
+                if long or not node.name.startswith("_"):
+                    yield node.name
+
+
+@pytest.mark.parametrize(
+    "path", [*sorted(PACKAGE.glob("*.py")), *SCRIPTS], ids=lambda path: f"{path.parent.name}-{path.stem}"
+)
+def test_everything_public_says_what_it_is(path):
+    """Modules, classes, functions and methods have a docstring; so has every long function."""
+    assert list(_undocumented(path)) == []
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_the_public_names_of_a_module_are_there_and_sorted(name):
+    """`__all__` lists what others may use; nothing in it is missing or private."""
+    tree = ast.parse(_text(PACKAGE / f"{name}.py"))
+    listed = [
+        ast.literal_eval(node.value)
+        for node in tree.body
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", None) == "__all__"
+    ]
+    assert len(listed) == 1
+    defined = {node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+    defined |= {one.id for node in tree.body if isinstance(node, ast.Assign) for one in node.targets}
+    assert set(listed[0]) <= defined and listed[0] == sorted(listed[0])
+    assert not any(public.startswith("_") for public in listed[0])
+
+
+def test_no_file_holds_a_path_of_somebody_s_machine():
+    """What is written here works on any machine."""
+    private = re.compile(r"(?<![\w.}/-])/(?:home|Users|root|work|mnt|scratch)/\w|[A-Z]:\\\\?Users")
+    found = []
+    for path in _files():
+        if path.suffix in {".png", ".h5", ".safetensors", ".parquet"}:
+            continue
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        found += [f"{path.relative_to(ROOT)}: {line.strip()}" for line in lines if private.search(line)]
+    assert found == []
