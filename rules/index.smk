@@ -20,7 +20,7 @@ rule index:
         mem_mb=1000,
         runtime=60,
     params:
-        source=sources("sample"),
+        source=sources("sample", "files"),
         classes=lambda wildcards: list(dataset(wildcards).classes),
         labels=lambda wildcards: dataset(wildcards).labels,
         group=STUDY.split.group,

@@ -17,7 +17,7 @@ rule plan:
         mem_mb=1000,
         runtime=10,
     params:
-        source=sources("geometry"),
+        source=sources("geometry", "files"),
         plan=lambda wildcards: STUDY.resolutions[wildcards.resolution].plan,
         size=lambda wildcards: STUDY.resolutions[wildcards.resolution].size,
         stride=STUDY.stride,

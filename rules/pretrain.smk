@@ -49,7 +49,7 @@ rule fetch:
         mem_mb=2000,
         runtime=60,
     params:
-        source=sources("transfer"),
+        source=sources("transfer", "files"),
         weights=lambda wildcards: STUDY.sources[wildcards.source].weights,
         sha256=lambda wildcards: STUDY.sources[wildcards.source].sha256,
     message:

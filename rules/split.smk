@@ -17,7 +17,7 @@ rule split:
         mem_mb=1000,
         runtime=10,
     params:
-        source=sources("sample"),
+        source=sources("sample", "files"),
         folds=STUDY.folds,
         test=STUDY.split.test,
         validation=STUDY.split.validation,

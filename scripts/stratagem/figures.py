@@ -5,6 +5,8 @@ numbers give the same bytes.
 """
 
 import io
+import itertools
+from collections.abc import Iterator
 
 import matplotlib
 
@@ -47,7 +49,7 @@ def effects(comparison: pd.DataFrame, margin: float) -> str:
             axes.plot([row.low, row.high], [place, place], color=colour, linewidth=2)
         names = [f"{row.strategy} − {row.reference}" for row in comparison.itertuples()]
         axes.set_yticks(range(len(names)), names)
-        axes.set_ylim(len(names) - 0.5, -0.5)
+        axes.set_ylim(max(len(names), 1) - 0.5, -0.5)
         metric = comparison["metric"].iat[0].capitalize() if len(comparison) else ""
         axes.set_xlabel(f"difference of {metric.replace('Iou', 'IoU')}, simultaneous 95 % interval")
         axes.legend(loc="best", frameon=False)
@@ -66,7 +68,7 @@ def pairs(differences: pd.DataFrame) -> str:
             axes.plot(values, spread, ".", color="#3b6ea5", alpha=0.5, markersize=5)
             axes.plot([np.median(values)] * 2, [place - 0.35, place + 0.35], color="#1a202c", linewidth=2)
         axes.set_yticks(range(len(names)), names)
-        axes.set_ylim(len(names) - 0.5, -0.5)
+        axes.set_ylim(max(len(names), 1) - 0.5, -0.5)
         axes.set_xlabel(
             "difference from the reference, one point a test image (mean over seeds; bar: median)"
         )
@@ -76,7 +78,9 @@ def pairs(differences: pd.DataFrame) -> str:
 def curves(histories: pd.DataFrame) -> str:
     """Validation Dice against the share of the budget: a thin line a run, a thick one their mean."""
     with plt.rc_context(STYLE):
-        figure, axes = plt.subplots(figsize=(WIDTH_IN, 3.6), layout="constrained")
+        figure, axes = plt.subplots(
+            figsize=_beside_legend(histories["strategy"].nunique(), 3.6), layout="constrained"
+        )
         for colour, (name, runs) in zip(_colours(), histories.groupby("strategy", sort=False), strict=False):
             for _, run in runs.groupby(["fold", "seed"]):
                 axes.plot(100 * run["share"], run["val_dice"], color=colour, linewidth=0.6, alpha=0.5)
@@ -94,7 +98,7 @@ def cost(costs: pd.DataFrame, scores: pd.DataFrame) -> str:
     """Score against CPU seconds a run (log scale), a source's pretraining shown as a tail."""
     mean = scores.groupby("strategy")["dice"].mean()
     with plt.rc_context(STYLE):
-        figure, axes = plt.subplots(figsize=(WIDTH_IN, 3.2), layout="constrained")
+        figure, axes = plt.subplots(figsize=_beside_legend(len(costs), 3.2), layout="constrained")
         for colour, row in zip(_colours(), costs.itertuples(), strict=False):
             axes.plot(row.cpu_s, mean[row.strategy], "o", color=colour, label=row.strategy)
             if row.pretraining_cpu_s > 0:
@@ -145,13 +149,21 @@ def _outlined(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
     return drawn
 
 
-def _colours() -> list:
-    return [plt.get_cmap("tab20")(2 * (place % 10) + place // 10 % 2) for place in range(40)]
+def _colours() -> Iterator:
+    """Dark tones, then light ones, then again."""
+    return itertools.cycle([plt.get_cmap("tab20")(2 * (place % 10) + place // 10) for place in range(20)])
+
+
+def _beside_legend(names: int, height_in: float) -> tuple[float, float]:
+    """A figure's size with room for a legend of so many names."""
+    return WIDTH_IN, max(height_in, 0.24 * names)
 
 
 def _svg(figure: Figure) -> str:
     buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None})
-    plt.close(figure)
+    try:
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+    finally:
+        plt.close(figure)
     text = buffer.getvalue()
     return text[text.index("<svg") :]  # without the XML prologue it can stand inside a page

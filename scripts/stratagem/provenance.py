@@ -1,8 +1,8 @@
 """Which code an output depends on, as a hash that changes when that code does and at no other time.
 
 Snakemake sees an edit of a script, not of a module that it imports, and it goes by time stamps. A rule
-therefore names its main module in its params: `sources("training")` is a digest of that module's bytes
-and of all it imports within the package, found by reading the imports, with any file of a module's own
+therefore names the modules that its script calls in its params: `sources("training")` is a digest of that
+module's bytes and of all it imports within the package, found by reading the imports, with any file of a module's own
 name beside it (a page's template). `errors` and `study` are left
 out: their effect arrives as params.
 """
@@ -18,10 +18,10 @@ PACKAGE = Path(__file__).parent
 LEFT_OUT = frozenset({"errors", "study"})
 
 
-def sources(module: str) -> str:
-    """Twelve hexadecimal digits that stand for a module and what it imports from the package."""
+def sources(*called: str) -> str:
+    """Twelve hexadecimal digits that stand for some modules and what they import from the package."""
     digest = hashlib.sha256()
-    for name in modules(module):
+    for name in sorted(set().union(*map(modules, called))):
         for path in (PACKAGE / f"{name}.py", PACKAGE / f"{name}.html"):
             if path.is_file():
                 digest.update(path.read_bytes())

@@ -12,6 +12,7 @@ import cv2
 import jinja2
 import numpy as np
 import pandas as pd
+from markupsafe import Markup
 
 from stratagem import figures
 from stratagem.comparison import PRIMARY_CLASS, UNADJUSTED, unequal_scatter
@@ -53,7 +54,7 @@ class Stored:
 
 def render(stored: Stored, page: Path, folder: Path) -> None:
     """Write the page, and every figure as an SVG file of its own into the folder."""
-    tables = {name: pd.read_csv(stored.tables / f"{name}.csv") for name in ("comparison", "scores", "costs")}
+    tables = {name: _table(stored.tables / f"{name}.csv") for name in ("comparison", "scores", "costs")}
     primary = tables["comparison"][tables["comparison"]["verdict"] != UNADJUSTED]
     evaluation = pd.concat([pd.read_parquet(run / "evaluation.parquet") for run in stored.runs])
     drawn = _figures(stored, tables, primary, evaluation)
@@ -70,8 +71,8 @@ def render(stored: Stored, page: Path, folder: Path) -> None:
         secondary=_secondary(tables["comparison"]),
         scores=tables["scores"].to_dict("records"),
         costs=tables["costs"].to_dict("records"),
-        figures={name: jinja2.filters.Markup(svg) for name, svg in drawn.items()},
-        facts=_facts(stored, evaluation),
+        figures={name: Markup(svg) for name, svg in drawn.items()},
+        facts=_facts(stored, evaluation, len(primary)),
     )
     write_text(text, page)
 
@@ -89,6 +90,12 @@ def sentence(row, unit: str = "test images") -> str:
     }[row.verdict]
     extent = f"{row.seeds} seed{'s' * (row.seeds != 1)} × {row.images} {unit}"
     return f"{words}: {change}{interval}; {extent})."
+
+
+def _table(path: Path) -> pd.DataFrame:
+    """A table with names as they were written: a strategy may be called 10, a class NA."""
+    names = dict.fromkeys(("strategy", "reference", "class"), str)
+    return pd.read_csv(path, dtype=names, keep_default_na=False, na_values=[""])
 
 
 def _figures(stored: Stored, tables: dict, primary: pd.DataFrame, evaluation: pd.DataFrame) -> dict:
@@ -160,7 +167,7 @@ def _unit(stored: Stored) -> str:
     return "groups of test images" if stored.study["split"]["group"] else "test images"
 
 
-def _scatter(evaluation: pd.DataFrame, metric: str) -> str:
+def _scatter(evaluation: pd.DataFrame, metric: str, comparisons: int) -> str:
     """Whether the seed variance could be pooled, as a sentence."""
     if evaluation["seed"].nunique() < 2:
         return "One seed gives no interval: nothing is known of how much another one would differ."
@@ -169,10 +176,15 @@ def _scatter(evaluation: pd.DataFrame, metric: str) -> str:
             "The seeds of some strategies scatter more than those of others, so each comparison "
             "takes its own seed variance; intervals are wide where seeds are few."
         )
-    return "The variance between seeds is pooled over all comparisons; strategies scatter alike."
+    if comparisons < 2:
+        return "With one comparison there is no seed variance of others to pool with its own."
+    return (
+        "The variance between seeds is pooled over all comparisons: "
+        "there is no sign that some strategies scatter more than others."
+    )
 
 
-def _facts(stored: Stored, evaluation: pd.DataFrame) -> dict:
+def _facts(stored: Stored, evaluation: pd.DataFrame, comparisons: int) -> dict:
     """How the data were split, framed and computed."""
     index, splits = pd.read_parquet(stored.index), pd.read_parquet(stored.splits)
     sizes = index.groupby(["height", "width"]).size().sort_values(ascending=False)
@@ -181,8 +193,8 @@ def _facts(stored: Stored, evaluation: pd.DataFrame) -> dict:
         "images": len(index),
         "sizes": [f"{height}×{width}: {count}" for (height, width), count in sizes.items()],
         "parts": splits[splits["fold"] == 0]["part"].value_counts().to_dict(),
-        "plans": {path.parent.name: json.loads(path.read_text()) for path in stored.plans},
+        "plans": {path.parent.name: json.loads(path.read_text(encoding="utf-8")) for path in stored.plans},
         "execution": record["execution"],
         "threads": record["recipe"]["threads"],
-        "scatter": _scatter(evaluation, stored.study["report"]["metric"]),
+        "scatter": _scatter(evaluation, stored.study["report"]["metric"], comparisons),
     }

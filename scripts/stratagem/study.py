@@ -430,6 +430,8 @@ def _contradictions(study: Study) -> list[str]:
     for key, values in once.items():
         if len(set(values)) < len(values):
             faults.append(f"{key}: expected each value once, but found {list(values)}.")
+    if "mean" in study.classes:
+        faults.append("classes: `mean` stands for the mean over classes in the tables; choose another name.")
     if study.folds == 1 and study.split.test + study.split.validation >= 1:
         faults.append("split: `test` and `validation` leave no image to train on; lower one of them.")
     if study.split.group is not None:

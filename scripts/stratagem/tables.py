@@ -5,6 +5,7 @@ other code) can be named here without training anything.
 """
 
 import json
+import math
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -46,10 +47,17 @@ def write(tables: dict[str, pd.DataFrame], folder: Path) -> None:
     """Each table as <name>.csv (full precision), .md and .tex (four significant digits)."""
     for name, table in tables.items():
         write_table(table, folder / f"{name}.csv")
-        shown = table.map(lambda value: f"{value:.4g}" if isinstance(value, float) else value)
+        shown = table.map(_shown)
         cells = shown.map(lambda value: value.replace("|", r"\|") if isinstance(value, str) else value)
         write_text(cells.to_markdown(index=False, disable_numparse=True) + "\n", folder / f"{name}.md")
         write_text(shown.to_latex(index=False, escape=True), folder / f"{name}.tex")
+
+
+def _shown(value):
+    """A number with four significant digits, nothing where there is none."""
+    if isinstance(value, float):
+        return "" if math.isnan(value) else f"{value:.4g}"
+    return value
 
 
 def stored(folders: Iterable[Path]) -> list[Path]:
@@ -76,10 +84,19 @@ def stored(folders: Iterable[Path]) -> list[Path]:
 def stale(folder: Path, recipe: dict, source: str) -> str | None:
     """Why a stored run is not what the study would train now; None where it is."""
     cost = _read(folder / "cost.json")
-    changed = sorted(key for key, value in recipe.items() if cost["recipe"].get(key) != value)
+    was, now = _flat(cost["recipe"]), _flat(recipe)
+    changed = sorted(key for key in was.keys() | now.keys() if was.get(key) != now.get(key))
     if changed:
-        return f"trained with another {', '.join(changed)}"
+        return f"trained with other values of {', '.join(changed)}"
     return "trained by other code" if cost["source"] != source else None
+
+
+def _flat(record: dict, prefix: str = "") -> dict:
+    """A nested record by dotted keys."""
+    found = {}
+    for key, value in record.items():
+        found |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return found
 
 
 def _read(path: Path) -> dict:

@@ -103,7 +103,7 @@ def test_tables_are_made_again_without_training_and_name_stale_runs(finished):
     assert said.returncode == 0, said.stdout
     stale = re.findall(r"^Stale: (\S+): (.*)$", said.stdout, re.MULTILINE)
     assert [folder.split("/")[3] for folder, _ in stale] == ["augment", "augment"]
-    assert "another strategy" in stale[0][1]
+    assert stale[0][1] == "trained with other values of strategy.learning_rate."
     assert table.read_bytes() == before
     assert weights(finished, "augment", 1) == trained
 
