@@ -182,12 +182,16 @@ def test_a_run_that_fits_the_study_is_not_stale(runs):
 @pytest.mark.parametrize(
     ("recipe", "source", "reason"),
     [
-        (RECIPE | {"threads": 2}, "abc", "trained with another threads"),
-        (RECIPE | {"threads": 2, "name": "x"}, "abc", "trained with another name, threads"),
-        (RECIPE | {"strategy": {"resolution": "pad"}}, "abc", "trained with another strategy"),
-        (RECIPE | {"budget": {"images": 6}}, "abc", "trained with another budget"),
+        (RECIPE | {"threads": 2}, "abc", "trained with other values of threads"),
+        (RECIPE | {"threads": 2, "name": "x"}, "abc", "trained with other values of name, threads"),
+        (
+            RECIPE | {"strategy": {"resolution": "pad"}},
+            "abc",
+            "trained with other values of strategy.resolution",
+        ),
+        (RECIPE | {"budget": {"images": 6}}, "abc", "trained with other values of budget.images"),
         (RECIPE, "xyz", "trained by other code"),
-        (RECIPE | {"seed": 7}, "xyz", "trained with another seed"),
+        (RECIPE | {"seed": 7}, "xyz", "trained with other values of seed"),
     ],
 )
 def test_a_stale_run_is_told_with_its_reason(runs, recipe, source, reason):

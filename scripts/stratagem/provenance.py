@@ -2,9 +2,9 @@
 
 Snakemake sees an edit of a script, not of a module that it imports, and it goes by time stamps. A rule
 therefore names the modules that its script calls in its params: `sources("training")` is a digest of that
-module's bytes and of all it imports within the package, found by reading the imports, with any file of a module's own
-name beside it (a page's template). `errors` and `study` are left
-out: their effect arrives as params.
+module's bytes and of all it imports within the package, found by reading the imports, with any file of a
+module's own name beside it (a page's template). `errors` and `study` are left out: their effect arrives
+as params.
 """
 
 import ast

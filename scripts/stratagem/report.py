@@ -12,7 +12,6 @@ import cv2
 import jinja2
 import numpy as np
 import pandas as pd
-from markupsafe import Markup
 
 from stratagem import figures
 from stratagem.comparison import PRIMARY_CLASS, UNADJUSTED, unequal_scatter
@@ -71,7 +70,7 @@ def render(stored: Stored, page: Path, folder: Path) -> None:
         secondary=_secondary(tables["comparison"]),
         scores=tables["scores"].to_dict("records"),
         costs=tables["costs"].to_dict("records"),
-        figures={name: Markup(svg) for name, svg in drawn.items()},
+        figures=drawn,
         facts=_facts(stored, evaluation, len(primary)),
     )
     write_text(text, page)
