@@ -1,6 +1,7 @@
 # make demo    the embedded demo, from nothing to results/demo/report/report.html
 # make test    every check and test
 # make test-slurm   the workflow on a real Slurm of one node (as root, on Debian; some minutes)
+# make clean   remove the demo, its data and its results (nothing of yours)
 # make lock    requirements.in to requirements.lock and envs/ (for maintainers; needs uv)
 
 PYTHON ?= python3
@@ -44,4 +45,4 @@ lock:
 	$(PYTHON) envs/from_lock.py
 
 clean:
-	rm -rf results data .snakemake
+	rm -rf results/demo data/demo

@@ -21,6 +21,7 @@ include: "rules/common.smk"
 
 localrules:
     all,
+    fetch,
     gather,
     plan,
     split,

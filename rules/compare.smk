@@ -68,6 +68,8 @@ rule tables:
         design=COMPARISON,
         source_of=SOURCE_OF,
         results=RESULTS,
+        # A folder of its own: these tables may be of another config than the report's, and of stale runs.
+        folder=f"{RESULTS}/report/tables-stored",
         runs=[str(Path(path).parent) for path in runs("cost.json")],
         recipes=[STUDY.run(*run).model_dump(mode="json") for run in RUNS],
         source=sources("run"),

@@ -20,7 +20,7 @@ rule plan:
         source=sources("geometry", "files"),
         plan=lambda wildcards: STUDY.resolutions[wildcards.resolution].plan,
         size=lambda wildcards: STUDY.resolutions[wildcards.resolution].size,
-        stride=STUDY.stride,
+        stride=lambda wildcards: STUDY.stride(wildcards.resolution),
     message:
         "Fit the resolution plan {wildcards.resolution}."
     script:

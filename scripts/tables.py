@@ -21,6 +21,6 @@ with running(snakemake):
     pretraining = {strategy: path for strategy, path in costs.items() if path.is_file()}
     write(
         make(found, results / "index.parquet", pretraining, Design(**params.design)),
-        results / "report/tables",
+        Path(params.folder),
     )
-    print(f"Tables: {results / 'report/tables'}", file=sys.stderr)
+    print(f"Tables: {params.folder}", file=sys.stderr)

@@ -36,8 +36,8 @@ CONFIG = {
     "augmentations": {"flips": {"flip_horizontal": 0.5, "brightness": 0.5, "variants": 3}},
     "sources": {
         "others": {
-            "images": "images",
-            "masks": "masks",
+            "images": "others/images",
+            "masks": "others/masks",
             "classes": CLASSES,
             "resolution": "native",
             "batch_size": 2,

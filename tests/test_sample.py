@@ -370,3 +370,16 @@ def test_the_seed_fixes_the_fraction():
     first = select(_many(30), 0.3, 0)
     assert first == select(_many(30).iloc[::-1], 0.3, 0)
     assert set(first) != set(select(_many(30), 0.3, 1))
+
+
+def test_masks_of_two_encodings_are_refused(tmp_path):
+    """Some of my masks say 255 for the cell, some say 1: nothing is guessed, both readings are named."""
+    for name, value in {"a": 255, "b": 255, "c": 1}.items():
+        for folder, array in {
+            "images": np.zeros((4, 4, 3), np.uint8),
+            "masks": np.array([[0, value]] * 2, np.uint8).repeat(2, axis=0).repeat(2, axis=1),
+        }.items():
+            (tmp_path / folder).mkdir(exist_ok=True)
+            Image.fromarray(array).save(tmp_path / folder / f"{name}.png")
+    with pytest.raises(DataError, match="1 with the value 1 and 2 with 255.*labels: indices"):
+        build_index(str(tmp_path / "images"), str(tmp_path / "masks"), 2, "auto", None)

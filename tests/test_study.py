@@ -353,12 +353,25 @@ def test_a_study_is_frozen():
             setattr(place, key, getattr(place, key))
 
 
-def test_the_stride_serves_the_deepest_network():
-    """Every network of a study can take every frame."""
-    only = {"strategies": {"baseline": {"resolution": "native"}}}
-    assert read_study(_small(only | {"unet.depth": 3})).stride == 8
-    assert read_study(_small({"unet.depth": 3})).stride == 32
-    assert read_study(_small({"unet.depth": 6})).stride == 64
+def test_the_stride_serves_the_networks_that_use_a_resolution():
+    """A classifier's encoder widens its own frames; a strategy on other frames is not trained anew."""
+    strategies = {
+        "baseline": {"resolution": "native"},
+        "deep": {"resolution": "resize", "network": "resnet18"},
+    }
+    study = read_study(_small({"strategies": strategies, "unet.depth": 3}))
+    assert (study.stride("native"), study.stride("resize")) == (8, 32)
+    study = read_study(_small({"strategies": strategies, "unet.depth": 6}))
+    assert (study.stride("native"), study.stride("resize")) == (64, 64)
+
+
+def test_a_source_of_the_study_s_own_images_is_refused():
+    """Pretraining on the images that are tested would be learning the answers."""
+    study = _small()
+    own = study["images"]
+    for folder in (own, f"{own}/more", f"{own}/.."):
+        faults = _faults({"sources.others.images": folder})
+        assert any("sources.others.images" in fault and "overlaps" in fault for fault in faults)
 
 
 def test_a_recipe_holds_its_own_run_alone():

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 from torch import nn
+from torchvision.models import resnet18
 
 from stratagem.errors import WeightsError
 from stratagem.transfer import adopt, fetch, freeze, read_weights
@@ -252,3 +253,10 @@ def test_nothing_is_frozen_unless_asked():
     model = build("unet", 2, width=2, depth=1, seed=0)
     freeze(model, "none")
     assert all(parameter.requires_grad for parameter in model.parameters())
+
+
+def test_weights_of_another_classifier_are_refused():
+    """A file that fits here and there is no ResNet-18's: a frozen encoder would be half random."""
+    state = {name: value for name, value in resnet18().state_dict().items() if "layer4.1" not in name}
+    with pytest.raises(WeightsError, match="every layer of the encoder.*layer4"):
+        adopt(build("resnet18", 2, width=2, depth=1, seed=0), state, "encoder.")

@@ -297,6 +297,8 @@ def _mean_squares(differences: np.ndarray) -> tuple[float, float, float]:
 
 def _still_rising(histories: pd.DataFrame, margin: float) -> pd.Series:
     """By strategy: whether validation Dice rose by more than the margin over the last fifth."""
-    early = histories[histories["share"] >= 0.8 - 1e-9].sort_values("share")
-    ends = early.groupby(["strategy", "fold", "seed"])["val_dice"].agg(["first", "last"])
-    return (ends["last"] - ends["first"]).groupby("strategy").mean() > margin
+    ordered = histories.sort_values("share")
+    runs = ["strategy", "fold", "seed"]
+    last = ordered.groupby(runs)["val_dice"].last()
+    before = ordered[ordered["share"] <= 0.8 + 1e-9].groupby(runs)["val_dice"].last()
+    return (last - before).groupby("strategy").mean() > margin

@@ -73,6 +73,7 @@ def choose(device: str, threads: int) -> Execution:
     torch.set_num_threads(threads)
     if device == "cuda":
         torch.backends.cudnn.benchmark = False
+        torch.backends.cudnn.deterministic = True
         fast = torch.cuda.is_bf16_supported()
         dtype = torch.bfloat16 if fast else torch.float32
         why = "the GPU computes bfloat16" if fast else "the GPU lacks bfloat16"

@@ -31,6 +31,7 @@ def replacing_folder(path: str | Path) -> Iterator[Path]:
     """As `replacing`, for a folder; an earlier folder of that name is replaced."""
     path = Path(path)
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    shutil.rmtree(beside, ignore_errors=True)  # of a killed process with the same number
     beside.mkdir(parents=True)
     try:
         yield beside

@@ -54,6 +54,8 @@ def _open(path: str | Path, modes: frozenset[str], convert) -> np.ndarray:
             if wide or image.mode not in modes:
                 found = f"{image.mode} of 16 bits a channel" if wide else image.mode
                 raise _unreadable(path, f"one of the pixel modes {', '.join(sorted(modes))}", found)
+            if getattr(image, "n_frames", 1) > 1:
+                raise _unreadable(path, "one image", f"{image.n_frames} pages")
             return convert(image)
     except DataError:
         raise

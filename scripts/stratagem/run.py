@@ -92,6 +92,8 @@ def train(recipe: Recipe, inputs: Inputs, device: str, source: str, folder: Path
     folder : path
         Where the files appear; transfer.csv only where weights were taken.
     """
+    cpu_start = time.process_time()
+    (folder / "transfer.csv").unlink(missing_ok=True)  # of an earlier recipe
     execution = choose(device, recipe.threads)
     log.info("%s, %d threads: %s", execution.device, recipe.threads, execution.why)
     model = _model(recipe, inputs, folder).train()
@@ -99,7 +101,6 @@ def train(recipe: Recipe, inputs: Inputs, device: str, source: str, folder: Path
     samples = select(inputs.of_part("train", recipe.fold), recipe.strategy.loader.fraction, recipe.seed)
     log.info("%d training images", len(samples))
     loader = _loader(recipe, inputs, samples)
-    cpu_start = time.process_time()
     history, spent = fit(
         model,
         prefetched(loader.batches()),

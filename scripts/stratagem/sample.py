@@ -13,6 +13,7 @@ import hashlib
 import re
 import unicodedata
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -119,13 +120,13 @@ def require_good(index: Index, classes: list[str], policy: str, problems: str) -
 
 
 def fingerprint(*folders: str) -> str:
-    """A digest of the path, size and time of every file below the folders."""
+    """A digest of the path, size and time of every image file below the folders."""
     digest = hashlib.sha256()
     for folder in folders:
-        for path in sorted(Path(folder).rglob("*")):
-            status = path.stat()
-            if path.is_file():
-                digest.update(f"{path}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
+        for name, path in _image_files(Path(folder)):
+            if path.is_file():  # not a broken link
+                status = path.stat()
+                digest.update(f"{name}{path.suffix}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
     return digest.hexdigest()[:12]
 
 
@@ -207,11 +208,8 @@ def _by_sample(folder: Path, key: str) -> tuple[dict[str, list[Path]], list[tupl
             remedy="Correct the path.",
         )
     found: dict[str, list[Path]] = defaultdict(list)
-    for path in sorted(folder.rglob("*")):
-        name = path.relative_to(folder).with_suffix("").as_posix()
-        hidden = any(part.startswith(".") for part in Path(name).parts)
-        if path.suffix.lower() in EXTENSIONS and not hidden:
-            found[unicodedata.normalize("NFC", name)].append(path)
+    for name, path in _image_files(folder):
+        found[name].append(path)
     problems = [
         (path, f"{len(paths)} files are named `{name}`; one was expected")
         for name, paths in found.items()
@@ -219,6 +217,15 @@ def _by_sample(folder: Path, key: str) -> tuple[dict[str, list[Path]], list[tupl
         for path in paths
     ]
     return found, problems
+
+
+def _image_files(folder: Path) -> Iterator[tuple[str, Path]]:
+    """Every image file below a folder, with its sample's name; nothing hidden."""
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).with_suffix("").as_posix()
+        hidden = any(part.startswith(".") for part in Path(name).parts)
+        if path.suffix.lower() in EXTENSIONS and not hidden:
+            yield unicodedata.normalize("NFC", name), path
 
 
 def _measure(sample: str, image: Path, mask: Path | None, masks: str) -> tuple[dict, np.ndarray]:
@@ -241,6 +248,7 @@ def _measure(sample: str, image: Path, mask: Path | None, masks: str) -> tuple[d
 
 def _checked(rows, histograms, problems, classes: int, labels: str) -> Index:
     counts = np.array(histograms, dtype=np.int64).reshape(-1, 256)
+    _require_one_encoding(counts > 0, classes, labels)
     encoding = recognise(counts.any(axis=0), classes, labels)
     good = []
     for row, count in zip(rows, counts, strict=True):
@@ -258,6 +266,18 @@ def _checked(rows, histograms, problems, classes: int, labels: str) -> Index:
     columns += [f"pixels_{number}" for number in range(classes)]
     listed = pd.DataFrame([(str(file), reason) for file, reason in problems], columns=["file", "reason"])
     return Index(pd.DataFrame(good, columns=columns), listed.sort_values("file"))
+
+
+def _require_one_encoding(values: np.ndarray, classes: int, labels: str) -> None:
+    """Stop where some masks say 1 and others 255 for what may be one class: bool, (N, 256)."""
+    ones, full = values[:, 1], values[:, 255]
+    if labels == "auto" and classes == 2 and ones.any() and full.any() and not (ones & full).any():
+        raise DataError(
+            expected="masks of one encoding",
+            found=f"{ones.sum()} with the value 1 and {full.sum()} with 255, none with both",
+            where="config key `labels`",
+            remedy="Set `labels: indices` if 255 means ignore there, else bring the masks to one encoding.",
+        )
 
 
 def _signatures(index: pd.DataFrame) -> pd.Series:

@@ -10,6 +10,7 @@ A strategy is data: it names a resolution, an augmentation and a source, and set
 import difflib
 import json
 import re
+from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
@@ -82,7 +83,7 @@ class Training(Options):
     learning_rate: float = Field(
         1e-3,
         gt=0,
-        description="AdamW's peak rate at batch size 16; a batch of B takes this times sqrt(B / 16).",
+        description="AdamW's peak rate at batch size 16; at batch size B it is times sqrt(B / 16).",
     )
     weight_decay: float = Field(0.01, ge=0, description="AdamW's decoupled weight decay.")
     warmup: float = Field(0.05, ge=0, lt=1, description="Share of the budget with a rising rate.")
@@ -266,10 +267,10 @@ class Study(Options):
     strategies: dict[Name, Strategy] = Field(min_length=1, description="What is compared.")
     report: Report = Field(Report(), description="Endpoint, margin and pictures.")
 
-    @property
-    def stride(self) -> int:
-        """Pixels: what every frame's sides are multiples of, for all networks of the study."""
-        deep = any(strategy.network != "unet" for strategy in self.strategies.values())
+    def stride(self, resolution: str) -> int:
+        """Pixels: what a frame's sides are multiples of, for all networks that use the resolution."""
+        users = [strategy for strategy in self.strategies.values() if strategy.resolution == resolution]
+        deep = any(strategy.network != "unet" for strategy in users)
         return max(2**self.unet.depth, STRIDE_OF_CLASSIFIER if deep else 1)
 
     def run(self, strategy: str, fold: int, seed: int) -> Recipe:
@@ -439,9 +440,21 @@ def _contradictions(study: Study) -> list[str]:
             re.compile(study.split.group)
         except re.error as error:
             faults.append(f"split.group: not a regular expression ({error}): {study.split.group!r}.")
+    for name, source in study.sources.items():
+        if isinstance(source, DataSource) and _overlap(source.images, study.images):
+            faults.append(
+                f"sources.{name}.images: `{source.images}` overlaps the study's own images, so the test "
+                "images would be learned from; name a folder of other images."
+            )
     for name, strategy in study.strategies.items():
         faults += _faults_of_strategy(study, name, strategy)
     return faults
+
+
+def _overlap(one: str, other: str) -> bool:
+    """Whether one folder is, or lies within, the other."""
+    paths = [Path(folder).resolve() for folder in (one, other)]
+    return paths[0].is_relative_to(paths[1]) or paths[1].is_relative_to(paths[0])
 
 
 def _faults_of_strategy(study: Study, name: str, strategy: Strategy) -> list[str]:

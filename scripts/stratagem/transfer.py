@@ -84,7 +84,7 @@ def adopt(model: nn.Module, state: dict[str, torch.Tensor], prefix: str = "") ->
     Raises
     ------
     WeightsError
-        If nothing at all could be taken.
+        If a layer of the encoder is not in the weights, or has another shape there.
     """
     own = model.state_dict()
     given = {prefix + name: value for name, value in state.items()}
@@ -97,6 +97,13 @@ def adopt(model: nn.Module, state: dict[str, torch.Tensor], prefix: str = "") ->
     taken = table.loc[table["fate"] == "taken", "tensor"]
     if taken.empty:
         raise _unusable("the source's weights", "tensors that fit the network", "none that do")
+    missing = table.loc[
+        (table["fate"] == "new") & table["tensor"].str.startswith(prefix or "encoder."), "tensor"
+    ]
+    if len(missing):
+        raise _unusable(
+            "the source's weights", "every layer of the encoder", f"none that fits `{missing.iat[0]}`"
+        )
     model.load_state_dict({name: given[name] for name in taken}, strict=False)
     return table
 

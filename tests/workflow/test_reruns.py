@@ -91,8 +91,8 @@ def test_a_changed_report_trains_nothing(finished):
 
 def test_tables_are_made_again_without_training_and_name_stale_runs(finished):
     """I ask for tables after a change of training: no run starts, the stale ones are named."""
-    table = finished.folder / "results/tiny/report/tables/comparison.csv"
-    before, trained = table.read_bytes(), weights(finished, "augment", 1)
+    report = finished.folder / "results/tiny/report"
+    before, trained = (report / "tables/comparison.csv").read_bytes(), weights(finished, "augment", 1)
     strategies = finished.strategies
     changed = strategies | {"augment": strategies["augment"] | {"learning_rate": 0.01}}
     finished.study(strategies=changed)
@@ -104,8 +104,23 @@ def test_tables_are_made_again_without_training_and_name_stale_runs(finished):
     stale = re.findall(r"^Stale: (\S+): (.*)$", said.stdout, re.MULTILINE)
     assert [folder.split("/")[3] for folder, _ in stale] == ["augment", "augment"]
     assert stale[0][1] == "trained with other values of strategy.learning_rate."
-    assert table.read_bytes() == before
+    assert (report / "tables-stored/comparison.csv").read_bytes() == before
     assert weights(finished, "augment", 1) == trained
+
+
+def test_tables_of_another_margin_do_not_slip_into_the_report(finished):
+    """I try a margin with `tables` and go back: the report and its tables are as they were."""
+    table = finished.folder / "results/tiny/report/tables/comparison.csv"
+    before = table.read_bytes()
+    finished.study(report={"margin": 0.9, "examples": 2})
+    try:
+        said = finished.snakemake("tables")
+    finally:
+        finished.study()
+    assert said.returncode == 0, said.stdout
+    assert "no difference" in (table.parents[1] / "tables-stored/comparison.csv").read_text()
+    assert table.read_bytes() == before
+    assert finished.planned() == {}
 
 
 def test_the_main_table_has_the_documented_columns(finished):
