@@ -30,6 +30,11 @@ localrules:
     tables,
 
 
+onsuccess:
+    if Path(f"{RESULTS}/report/report.html").is_file():
+        print(f"Report: {RESULTS}/report/report.html")
+
+
 rule all:
     default_target: True
     input:

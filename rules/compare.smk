@@ -56,8 +56,7 @@ rule compare:
 rule tables:
     log:
         f"{RESULTS}/logs/tables.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/tables.tsv"
+    # No benchmark: Snakemake would take it for an output, and the second call would do nothing.
     conda:
         ENVIRONMENT
     threads: 1

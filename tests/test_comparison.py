@@ -614,7 +614,7 @@ def test_pretraining_is_shown_apart():
         ((0.1, 0.5, 0.6, 0.6, 0.605), False),  # rose, by less than the margin
         ((0.1, 0.9, 0.9, 0.9, 0.5), False),
         ((0.1, 0.9, 0.5, 0.5, 0.5), False),  # what came before the last fifth does not count
-        ((0.4,), False),
+        ((0.4,), True),  # too few points to tell that it has settled
     ],
 )
 def test_a_curve_that_still_rises_is_not_yet_trained(dice, rising):

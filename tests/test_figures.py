@@ -46,8 +46,8 @@ def _costs(names=("baseline", "resize"), cpu_s=10.0, pretraining=None) -> pd.Dat
     )
 
 
-def _scores(names=("baseline", "resize"), dice=0.7) -> pd.DataFrame:
-    return pd.DataFrame({"strategy": names, "class": "cell", "dice": dice})
+def _means(names=("baseline", "resize"), score=0.7) -> pd.Series:
+    return pd.Series(score, index=list(names))
 
 
 def _picture(value=90) -> tuple[np.ndarray, np.ndarray]:
@@ -71,16 +71,16 @@ DRAWN = {
     "pairs": (lambda: figures.pairs(_differences()), lambda: figures.pairs(_differences(step=0.02))),
     "curves": (lambda: figures.curves(_histories()), lambda: figures.curves(_histories(last=0.7))),
     "cost": (
-        lambda: figures.cost(_costs(), _scores()),
-        lambda: figures.cost(_costs(cpu_s=11.0), _scores()),
+        lambda: figures.cost(_costs(), _means(), "Dice"),
+        lambda: figures.cost(_costs(cpu_s=11.0), _means(), "Dice"),
     ),
     "cost-scores": (
-        lambda: figures.cost(_costs(), _scores()),
-        lambda: figures.cost(_costs(), _scores(dice=[0.7, 0.8])),
+        lambda: figures.cost(_costs(), _means(), "Dice"),
+        lambda: figures.cost(_costs(), _means(score=[0.7, 0.8]), "Dice"),
     ),
     "cost-pretraining": (
-        lambda: figures.cost(_costs(), _scores()),
-        lambda: figures.cost(_costs(pretraining=[np.nan, 30.0]), _scores()),
+        lambda: figures.cost(_costs(), _means(), "Dice"),
+        lambda: figures.cost(_costs(pretraining=[np.nan, 30.0]), _means(), "Dice"),
     ),
     "example": (_example, lambda: _example(value=91)),
 }
@@ -135,7 +135,7 @@ def test_a_study_of_the_baseline_alone_is_drawn_without_a_warning():
     _parsed(figures.effects(_comparison(names=()), 0.01))
     _parsed(figures.pairs(pd.DataFrame(columns=["strategy", "difference"])))
     _parsed(figures.curves(_histories(names=("baseline",))))
-    _parsed(figures.cost(_costs(("baseline",)), _scores(("baseline",))))
+    _parsed(figures.cost(_costs(("baseline",)), _means(("baseline",)), "Dice"))
     image, mask = _picture()
     _parsed(figures.example(image, mask, {}))
 
@@ -155,7 +155,7 @@ def test_every_strategy_is_named_however_many_there_are(count):
         "effects": figures.effects(_comparison(names), 0.01),
         "pairs": figures.pairs(_differences(names)),
         "curves": figures.curves(_histories(names)),
-        "cost": figures.cost(_costs(names), _scores(names)),
+        "cost": figures.cost(_costs(names), _means(names), "Dice"),
     }
     for name, svg in drawn.items():
         _parsed(svg)
@@ -196,7 +196,7 @@ def test_a_name_with_hyphens_is_drawn_whole():
 def test_pretraining_is_a_tail():
     """A source's cost is drawn beside the run's own, not added in silence."""
     tables = [_costs(cpu_s=[10.0, 100.0], pretraining=values) for values in ([np.nan] * 2, [90.0, np.nan])]
-    lines = [figures.cost(table, _scores()).count('<g id="line2d_') for table in tables]
+    lines = [figures.cost(table, _means(), "Dice").count('<g id="line2d_') for table in tables]
     assert lines[1] == lines[0] + 1
 
 

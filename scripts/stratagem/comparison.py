@@ -301,4 +301,5 @@ def _still_rising(histories: pd.DataFrame, margin: float) -> pd.Series:
     runs = ["strategy", "fold", "seed"]
     last = ordered.groupby(runs)["val_dice"].last()
     before = ordered[ordered["share"] <= 0.8 + 1e-9].groupby(runs)["val_dice"].last()
-    return (last - before).groupby("strategy").mean() > margin
+    rise = (last - before.reindex(last.index)).groupby("strategy").mean()
+    return ~(rise <= margin)  # also where there are too few points to tell

@@ -94,19 +94,17 @@ def curves(histories: pd.DataFrame) -> str:
         return _svg(figure)
 
 
-def cost(costs: pd.DataFrame, scores: pd.DataFrame) -> str:
-    """Score against CPU seconds a run (log scale), a source's pretraining shown as a tail."""
-    mean = scores.groupby("strategy")["dice"].mean()
+def cost(costs: pd.DataFrame, means: pd.Series, metric: str) -> str:
+    """The endpoint (mean by strategy) against CPU seconds a run, a source's pretraining as a tail."""
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(figsize=_beside_legend(len(costs), 3.2), layout="constrained")
         for colour, row in zip(_colours(), costs.itertuples(), strict=False):
-            axes.plot(row.cpu_s, mean[row.strategy], "o", color=colour, label=row.strategy)
+            axes.plot(row.cpu_s, means[row.strategy], "o", color=colour, label=row.strategy)
             if row.pretraining_cpu_s > 0:
                 whole = [row.cpu_s, row.cpu_s + row.pretraining_cpu_s]
-                axes.plot(whole, [mean[row.strategy]] * 2, "-|", color=colour)
-        axes.set_xscale("log")
+                axes.plot(whole, [means[row.strategy]] * 2, "-|", color=colour)
         axes.set_xlabel("CPU seconds a run (tail: pretraining of the source, spent once)")
-        axes.set_ylabel("Dice on the test images")
+        axes.set_ylabel(f"{metric} on the test images")
         axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
         return _svg(figure)
 

@@ -98,15 +98,20 @@ def _table(path: Path) -> pd.DataFrame:
 
 
 def _figures(stored: Stored, tables: dict, primary: pd.DataFrame, evaluation: pd.DataFrame) -> dict:
-    margin = stored.study["report"]["margin"]
+    margin, metric = stored.study["report"]["margin"], stored.study["report"]["metric"]
     histories = pd.concat([pd.read_parquet(run / "history.parquet") for run in stored.runs])
     drawn = {
         "effects": figures.effects(primary, margin),
         "pairs": figures.pairs(_differences(evaluation, primary, stored)),
         "curves": figures.curves(histories),
-        "cost": figures.cost(tables["costs"], tables["scores"]),
+        "cost": figures.cost(tables["costs"], _means(evaluation, metric), NAMES[metric]),
     }
     return drawn | _examples(stored, evaluation)
+
+
+def _means(evaluation: pd.DataFrame, metric: str) -> pd.Series:
+    """The endpoint's mean over images and seeds, by strategy."""
+    return per_image(evaluation, metric).groupby("strategy")["score"].mean()
 
 
 def _differences(evaluation: pd.DataFrame, primary: pd.DataFrame, stored: Stored) -> pd.DataFrame:
@@ -192,6 +197,7 @@ def _facts(stored: Stored, evaluation: pd.DataFrame, comparisons: int) -> dict:
         "images": len(index),
         "sizes": [f"{height}×{width}: {count}" for (height, width), count in sizes.items()],
         "parts": splits[splits["fold"] == 0]["part"].value_counts().to_dict(),
+        "tested": splits.loc[splits["part"] == "test", "sample"].nunique(),
         "plans": {path.parent.name: json.loads(path.read_text(encoding="utf-8")) for path in stored.plans},
         "execution": record["execution"],
         "threads": record["recipe"]["threads"],
