@@ -628,3 +628,26 @@ def test_not_yet_trained_goes_by_the_mean_over_runs():
     histories = [_history(seed=1, dice=(0, 0, 0, 0.4, 0.5)), _history(seed=2, dice=(0, 0, 0, 0.5, 0.4))]
     found = costs([_cost(seed=1), _cost(seed=2)], pd.concat(histories), {}, 0.01)
     assert not found["not_yet_trained"].any()
+
+
+def test_two_strategies_that_find_nothing_are_no_tie():
+    """Both collapsed to background: that is no finding of "no difference"."""
+    rows = [
+        {
+            "strategy": name,
+            "fold": 0,
+            "seed": seed,
+            "sample": sample,
+            "class": 1,
+            "tp": 0,
+            "fp": 0,
+            "fn": 5,
+            "tn": 4,
+        }
+        for name in ("baseline", "other")
+        for seed in (1, 2)
+        for sample in ("a", "b", "c")
+    ]
+    design = Design({"other": "baseline"}, "dice", 0.01, ["background", "cell"])
+    units = pd.Series({sample: sample for sample in ("a", "b", "c")})
+    assert compare(pd.DataFrame(rows), units, design)["verdict"].iat[0] == "cannot tell yet"

@@ -244,6 +244,8 @@ def _family(evaluation, units, design: Design, metric: str, name: str) -> list[t
     rows = []
     for strategy, (own, other) in matrices.items():
         found = interval((own - other).to_numpy(), len(matrices) if primary else 1, **shared)
+        if not (own.any(axis=None) or other.any(axis=None)):  # neither finds anything: not a tie, but nothing
+            found = Interval(0.0, np.nan, np.nan, np.nan)
         decision = verdict(found.low, found.high, design.margin) if primary else UNADJUSTED
         means = (own.to_numpy().mean(), other.to_numpy().mean())
         numbers = (*own.shape, *means, found.difference, found.low, found.high, found.p)
