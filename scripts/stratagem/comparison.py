@@ -31,8 +31,8 @@ __all__ = ["Design", "Interval", "compare", "costs", "interval", "scores", "uneq
 
 LEVEL = 0.95
 SCATTER_ALPHA = 0.05  # of Bartlett's test
-# Comparisons share a reference, so their seed mean squares are not independent: measured by simulation,
-# pooling m of them is worth 0.6 m as many degrees of freedom.
+# Comparisons share a reference, so their seed mean squares are not independent: pooling m of them
+# is taken as worth 0.6 m as many degrees of freedom, a round figure.
 SHARED_REFERENCE = 0.6
 PRIMARY_CLASS = "mean"
 UNADJUSTED = "not adjusted"

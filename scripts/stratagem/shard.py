@@ -10,7 +10,7 @@ Layout, version 1 (any HDF5 tool opens it):
 A chunk is one sample (less where that would pass 16 MB: then a band of rows), so that a sample is
 contiguous in the file. Reading goes past the HDF5 library: the offsets of all chunks are taken once,
 then samples are read by position into buffers of the caller (no global lock, no copy; fancy indexing
-through h5py was measured 600 times slower). A reader opens files lazily
+through h5py is many times slower). A reader opens files lazily
 and works on after a fork.
 """
 
