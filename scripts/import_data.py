@@ -1,0 +1,30 @@
+"""Turn a collection of another tool into a sample sheet and the keys of a config that read it."""
+
+import argparse
+import sys
+
+from stratagem.errors import StratagemError
+from stratagem.importer import import_coco, import_labelmaps, import_nnunet
+
+parser = argparse.ArgumentParser(description=__doc__)
+formats = parser.add_subparsers(required=True, metavar="FORMAT")
+for name, importer, help_text, places in (
+    ("nnunet", import_nnunet, "a 2D raw data set of nnU-Net v2", {"folder": "DatasetXXX_Name"}),
+    ("coco", import_coco, "objects of COCO", {"annotations": "JSON file", "images": "folder of images"}),
+    (
+        "labelmaps",
+        import_labelmaps,
+        "label maps of Cellpose or StarDist",
+        {"images": "folder of images", "masks": "folder of masks; may be the same"},
+    ),
+):
+    command = formats.add_parser(name, help=help_text, description=importer.__doc__.splitlines()[0])
+    for place, meaning in places.items():
+        command.add_argument(place, help=meaning)
+    command.add_argument("--out", required=True, help="folder to make")
+    command.set_defaults(importer=importer)
+options = vars(parser.parse_args())
+try:
+    print(*options.pop("importer")(**options), sep="\n")
+except (StratagemError, OSError) as error:
+    sys.exit(str(error))
