@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import stratagem
-from stratagem.device import settle, take, visible
+from stratagem.device import require_gpu, settle, take, visible
 from stratagem.errors import DeviceError
 
 BATCH_SYSTEMS = ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID", "SGE_TASK_ID")
@@ -103,10 +103,17 @@ def test_a_cpu_job_sees_no_gpu(tmp_path, monkeypatch):
 
 
 def test_a_gpu_that_is_not_there_is_refused(tmp_path, monkeypatch):
-    """I am told which key to change."""
+    """I am told which key to change, before a job starts and in it."""
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    with pytest.raises(DeviceError, match=r"config key `device`.*none visible.*`device: cpu` or `auto`"):
-        take("cuda", tmp_path)
+    for refused in (require_gpu, lambda: take("cuda", tmp_path)):
+        with pytest.raises(DeviceError, match=r"config key `device`.*none visible.*`device: cpu` or `auto`"):
+            refused()
+
+
+def test_the_gpus_that_are_there_pass(monkeypatch):
+    """Where a job may use some, they are named."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,3")
+    assert require_gpu() == ["2", "3"]
 
 
 @pytest.mark.parametrize("system", BATCH_SYSTEMS)

@@ -1,7 +1,12 @@
 """A script ends with one sentence on the screen and its traceback in the log."""
 
 import logging
+import os
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -57,10 +62,49 @@ def test_any_other_error_ends_in_one_sentence_too(snakemake):
     assert "Traceback" not in sentence and "Traceback" in _log(snakemake)
 
 
-def test_an_interruption_is_not_an_error(snakemake):
-    """Ctrl-C stays Ctrl-C."""
-    with pytest.raises(KeyboardInterrupt), running(snakemake):
-        raise KeyboardInterrupt
+# A job that says it has begun, works until it is ended, and cleans up behind itself.
+ENDLESS = """
+import sys, time
+from pathlib import Path
+from types import SimpleNamespace
+from stratagem.job import running
+folder = Path(sys.argv[1])
+with running(SimpleNamespace(log=[folder / "job.log"], scriptdir=str(folder))):
+    try:
+        (folder / "begun").touch()
+        time.sleep(60)
+    finally:
+        (folder / "cleaned").touch()
+"""
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interruption_is_not_an_error(number, status, tmp_path):
+    """I press Ctrl-C, or a batch system ends the job: no traceback, a line in the log, nothing left over."""
+    environment = os.environ | {"PYTHONPATH": str(PACKAGE.parent)}
+    command = [sys.executable, "-c", ENDLESS, str(tmp_path)]
+    job = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    try:
+        while not (tmp_path / "begun").exists():
+            assert job.poll() is None
+            time.sleep(0.01)
+        job.send_signal(number)
+        assert job.communicate(timeout=60)[0] == b""
+    finally:
+        job.kill()
+        job.wait()
+    assert job.returncode == status
+    assert (tmp_path / "cleaned").exists()
+    lines = (tmp_path / "job.log").read_text().splitlines()
+    assert [line.split(" ", 1)[1] for line in lines] == [f"ended by {number.name}"]
+
+
+def test_a_job_leaves_the_signals_as_they_were(snakemake):
+    """What follows a job is ended as it always was."""
+    before = signal.getsignal(signal.SIGTERM)
+    with running(snakemake):
+        assert signal.getsignal(signal.SIGTERM) != before
+    assert signal.getsignal(signal.SIGTERM) == before
 
 
 @pytest.mark.parametrize("error", [None, ValueError("x")])

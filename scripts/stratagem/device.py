@@ -13,7 +13,7 @@ from typing import IO
 
 from stratagem.errors import DeviceError
 
-__all__ = ["settle", "take", "visible"]
+__all__ = ["require_gpu", "settle", "take", "visible"]
 
 
 def visible(proc: str | Path = "/proc/driver/nvidia/gpus") -> list[str]:
@@ -37,6 +37,25 @@ def settle(wanted: str) -> str:
     if _in_batch_job() and "CUDA_VISIBLE_DEVICES" not in os.environ:
         return "cpu"
     return "cuda" if visible() else "cpu"
+
+
+def require_gpu() -> list[str]:
+    """The devices that this process may use.
+
+    Raises
+    ------
+    DeviceError
+        Where there is none.
+    """
+    devices = visible()
+    if not devices:
+        raise DeviceError(
+            expected="a CUDA device",
+            found="none visible",
+            where="config key `device`",
+            remedy="Set `device: cpu` or `auto`, or run where a GPU is.",
+        )
+    return devices
 
 
 def take(device: str, folder: str | Path = ".snakemake/gpu", poll_s: float = 0.2) -> IO | None:
@@ -64,14 +83,7 @@ def take(device: str, folder: str | Path = ".snakemake/gpu", poll_s: float = 0.2
     if device == "cpu":
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
         return None
-    devices = visible()
-    if not devices:
-        raise DeviceError(
-            expected="a CUDA device",
-            found="none visible",
-            where="config key `device`",
-            remedy="Set `device: cpu` or `auto`, or run where a GPU is.",
-        )
+    devices = require_gpu()
     if _in_batch_job():
         return None  # the batch system chose
     Path(folder).mkdir(parents=True, exist_ok=True)

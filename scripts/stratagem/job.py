@@ -2,13 +2,15 @@
 
 `with running(snakemake):` sends the package's log messages to the rule's log, turns a
 `StratagemError` into one sentence on the screen, and anything else into a sentence that says where
-the traceback is. Snakemake itself is never imported; the object that a script receives is passed in.
+the traceback is. Ctrl-C and SIGTERM end it with a line in the log alone. Snakemake itself is never
+imported; the object that a script receives is passed in.
 """
 
 import contextlib
 import logging
 import os
 import re
+import signal
 import sys
 import traceback
 from collections.abc import Iterator
@@ -32,10 +34,15 @@ def running(snakemake: Any) -> Iterator[None]:
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
     log.addHandler(handler)
     log.setLevel(logging.INFO)
+    before = signal.signal(signal.SIGTERM, _interrupt)
     try:
         _same_package(snakemake)
         yield
         log.info("done")
+    except KeyboardInterrupt as error:
+        number = next(iter(error.args), signal.SIGINT)
+        log.info("ended by %s", signal.Signals(number).name)
+        sys.exit(128 + number)  # as a shell reports a process that a signal ended
     except StratagemError as error:
         log.exception("failed")
         sys.exit(f"{error}\nLog: {path}")
@@ -47,8 +54,14 @@ def running(snakemake: Any) -> Iterator[None]:
             f"This is a fault of Stratagem or of its environment. The traceback is in the log: {path}"
         )
     finally:
+        signal.signal(signal.SIGTERM, before)
         log.removeHandler(handler)
         handler.close()
+
+
+def _interrupt(number: int, frame: Any) -> None:
+    """End like Ctrl-C, so that files half written are removed on the way out."""
+    raise KeyboardInterrupt(number)
 
 
 def require_threads(granted: int, wanted: int) -> None:

@@ -1,10 +1,10 @@
 """Which code an output depends on, as a hash that changes when that code does and at no other time.
 
 Snakemake sees an edit of a script, not of a module that it imports, and it goes by time stamps. A rule
-therefore names the modules that its script calls in its params: `sources("training")` is a digest of that
-module's bytes and of all it imports within the package, found by reading the imports, with any file of a
-module's own name beside it (a page's template). `errors` and `study` are left out: their effect arrives
-as params.
+therefore names in its params its script and the modules that this calls: `sources("training",
+script="train.py")` is a digest of the script's bytes, of that module's and of all it imports within the
+package, found by reading the imports, with any file of a module's own name beside it (a page's template).
+`errors` and `study` are left out: their effect arrives as params.
 """
 
 import ast
@@ -18,13 +18,17 @@ PACKAGE = Path(__file__).parent
 LEFT_OUT = frozenset({"errors", "study"})
 
 
-def sources(*called: str) -> str:
-    """Twelve hexadecimal digits that stand for some modules and what they import from the package."""
+def sources(*called: str, script: str) -> str:
+    """Twelve hexadecimal digits for a script, some modules and what these import from the package.
+
+    The script stands beside the package; an installed package has none there, and goes without.
+    """
+    names = sorted(set().union(*map(modules, called)))
+    files = [PACKAGE / f"{name}{suffix}" for name in names for suffix in (".py", ".html")]
     digest = hashlib.sha256()
-    for name in sorted(set().union(*map(modules, called))):
-        for path in (PACKAGE / f"{name}.py", PACKAGE / f"{name}.html"):
-            if path.is_file():
-                digest.update(path.read_bytes())
+    for path in (PACKAGE.parent / script, *files):
+        if path.is_file():
+            digest.update(path.read_bytes())
     return digest.hexdigest()[:12]
 
 
