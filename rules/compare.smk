@@ -12,6 +12,10 @@ COMPARISON = {
     "margin": STUDY.report.margin,
     "classes": list(STUDY.classes),
 }
+ROUND_TRIPS = {
+    name: f"{RESULTS}/resolutions/{strategy.resolution}/roundtrip.parquet"
+    for name, strategy in STUDY.strategies.items()
+}
 SOURCE_OF = {
     name: strategy.init.source
     for name, strategy in STUDY.strategies.items()
@@ -25,13 +29,17 @@ rule compare:
         evaluations=runs("evaluation.parquet"),
         histories=runs("history.parquet"),
         costs=runs("cost.json"),
+        round_trips=sorted(set(ROUND_TRIPS.values())),
         pretraining=[f"{RESULTS}/sources/{name}/cost.json" for name in sorted(set(SOURCE_OF.values()))],
     output:
         comparison=f"{TABLES}/comparison.csv",
         scores=f"{TABLES}/scores.csv",
+        sizes=f"{TABLES}/sizes.csv",
         costs=f"{TABLES}/costs.csv",
         documents=expand(
-            f"{TABLES}/{{table}}.{{kind}}", table=["comparison", "scores", "costs"], kind=["md", "tex"]
+            f"{TABLES}/{{table}}.{{kind}}",
+            table=["comparison", "scores", "sizes", "costs"],
+            kind=["md", "tex"],
         ),
     log:
         f"{RESULTS}/logs/compare.log",
@@ -44,8 +52,9 @@ rule compare:
         mem_mb=2000,
         runtime=30,
     params:
-        source=sources("tables"),
+        source=sources("tables", script="compare.py"),
         design=COMPARISON,
+        round_trips=ROUND_TRIPS,
         source_of=SOURCE_OF,
     message:
         "Compare the strategies."
@@ -65,13 +74,15 @@ rule tables:
         runtime=30,
     params:
         design=COMPARISON,
+        round_trips=ROUND_TRIPS,
         source_of=SOURCE_OF,
         results=RESULTS,
         # A folder of its own: these tables may be of another config than the report's, and of stale runs.
         folder=f"{RESULTS}/report/tables-stored",
         runs=[str(Path(path).parent) for path in runs("cost.json")],
         recipes=[STUDY.run(*run).model_dump(mode="json") for run in RUNS],
-        source=sources("run"),
+        lineages={strategy: lineage(strategy) for strategy in STUDY.strategies},
+        source=sources("run", script="train.py"),
     message:
         "Make the tables anew from the stored evaluations; train nothing, say which runs are stale."
     script:

@@ -22,7 +22,7 @@ rule pretrain:
         mem_mb=lambda wildcards, attempt: 4000 * attempt,
         runtime=720,
     params:
-        source=sources("run"),
+        source=sources("run", script="pretrain.py"),
         recipe=lambda wildcards: STUDY.pretraining(wildcards.source).model_dump(mode="json"),
     message:
         "Teach a U-Net on source {wildcards.source}."
@@ -32,7 +32,7 @@ rule pretrain:
 
 rule fetch:
     input:
-        # A local file is watched; where it is missing, the script says so in a sentence.
+        # A local file is watched.
         weights=lambda wildcards: local_file(STUDY.sources[wildcards.source].weights),
     output:
         model=f"{RESULTS}/sources/{{source}}/model.safetensors",
@@ -49,7 +49,7 @@ rule fetch:
         mem_mb=2000,
         runtime=60,
     params:
-        source=sources("transfer", "files"),
+        source=sources("transfer", "files", script="fetch.py"),
         weights=lambda wildcards: STUDY.sources[wildcards.source].weights,
         sha256=lambda wildcards: STUDY.sources[wildcards.source].sha256,
     message:

@@ -20,8 +20,9 @@ rule train:
         mem_mb=lambda wildcards, attempt: 4000 * attempt,
         runtime=720,
     params:
-        source=sources("run"),
+        source=sources("run", script="train.py"),
         recipe=recipe,
+        lineage=lambda wildcards: lineage(wildcards.strategy),
     message:
         "Train {wildcards.strategy}, fold {wildcards.fold}, seed {wildcards.seed}."
     script:

@@ -11,6 +11,7 @@ with running(snakemake):
     folders = [Path(path).parent for path in inputs.costs]
     sources = {Path(path).parent.name: Path(path) for path in inputs.pretraining}
     pretraining = {strategy: sources[name] for strategy, name in params.source_of.items()}
-    tables = make(folders, Path(inputs.index), pretraining, Design(**params.design))
+    round_trips = {strategy: Path(path) for strategy, path in params.round_trips.items()}
+    tables = make(folders, Path(inputs.index), pretraining, round_trips, Design(**params.design))
     write(tables, Path(snakemake.output.comparison).parent)
     log.info("\n%s", tables["comparison"].to_string())

@@ -14,4 +14,4 @@ with running(snakemake):
     from stratagem.run import Inputs, train  # imports torch: after the device is chosen
 
     folder = Path(snakemake.output.model).parent
-    train(recipe, Inputs.read(snakemake.input), kind, snakemake.params.source, folder)
+    train(recipe, Inputs.read(snakemake.input), kind, {"source": snakemake.params.source}, folder)

@@ -5,22 +5,26 @@ from pathlib import Path
 
 from stratagem.comparison import Design
 from stratagem.job import running
-from stratagem.tables import make, stale, stored, write
+from stratagem.tables import make, stale, usable, write
 
 with running(snakemake):
     params, results = snakemake.params, Path(snakemake.params.results)
-    folders = [Path(folder) for folder in params.runs]
-    found = stored(folders)
-    for folder, recipe in zip(folders, params.recipes, strict=True):
-        fault = stale(folder, recipe, params.source) if folder in found else "not trained or not tested yet"
+    names = {Path(folder): recipe["name"] for folder, recipe in zip(params.runs, params.recipes, strict=True)}
+    found, left_out = usable(names)
+    for strategy in left_out:
+        print(f"Left out: {strategy}: not every seed is trained and tested yet.", file=sys.stderr)
+    for folder, recipe in zip(names, params.recipes, strict=True):
+        fault = (
+            stale(folder, recipe, params.lineages[recipe["name"]], params.source) if folder in found else None
+        )
         if fault:
             print(f"Stale: {folder}: {fault}.", file=sys.stderr)
     costs = {
         strategy: results / "sources" / name / "cost.json" for strategy, name in params.source_of.items()
     }
     pretraining = {strategy: path for strategy, path in costs.items() if path.is_file()}
-    write(
-        make(found, results / "index.parquet", pretraining, Design(**params.design)),
-        Path(params.folder),
-    )
+    design = Design(**params.design).without(left_out)
+    round_trips = {name: Path(path) for name, path in params.round_trips.items() if Path(path).is_file()}
+    tables = make(found, results / "index.parquet", pretraining, round_trips, design)
+    write(tables, Path(params.folder))
     print(f"Tables: {params.folder}", file=sys.stderr)

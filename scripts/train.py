@@ -14,4 +14,5 @@ with running(snakemake):
     from stratagem.run import Inputs, train  # imports torch: after the device is chosen
 
     folder = Path(snakemake.output.model).parent
-    train(recipe, Inputs.read(snakemake.input), kind, snakemake.params.source, folder)
+    record = {"source": snakemake.params.source, "lineage": snakemake.params.lineage}
+    train(recipe, Inputs.read(snakemake.input), kind, record, folder)

@@ -10,7 +10,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from stratagem.comparison import Design, compare, costs, interval, scores, unequal_scatter, verdict
+from stratagem.comparison import (
+    Design,
+    by_size,
+    compare,
+    costs,
+    interval,
+    pooled_freedom,
+    round_trip_scores,
+    scores,
+    seed_variance,
+    unequal_scatter,
+    verdict,
+)
 from stratagem.errors import DataError
 
 CLASSES = ["background", "cell"]
@@ -199,9 +211,10 @@ def test_images_alone_would_cover_far_too_seldom():
 
 
 def _pooled(differences: list[np.ndarray]) -> tuple[float, float]:
-    """The seed mean square of a family, as documented, and its degrees of freedom: 0.6 m (seeds - 1)."""
+    """The seed mean square of a family with one reference, as documented, and its degrees of freedom."""
     squares = [one.shape[1] * one.mean(axis=1).var(ddof=1) for one in differences]
-    return float(np.mean(squares)), 0.6 * len(differences) * (len(differences[0]) - 1)
+    m = len(differences)
+    return float(np.mean(squares)), 4 * m / (m + 3) * (len(differences[0]) - 1)
 
 
 def test_pooling_over_the_family_covers_it_with_shorter_intervals():
@@ -216,6 +229,56 @@ def test_pooling_over_the_family_covers_it_with_shorter_intervals():
             width[kind].append(np.mean([one.high - one.low for one in found]))
     assert np.mean(held["pooled"]) >= 0.93 and np.mean(held["alone"]) >= 0.85
     assert np.mean(width["pooled"]) < 0.6 * np.mean(width["alone"])
+
+
+@pytest.mark.parametrize(
+    ("references", "worth"),
+    [
+        ({"b": "a"}, 1),
+        ({"b": "a", "c": "a"}, 8 / 5),  # one reference: 4 m / (m + 3)
+        (dict.fromkeys("bcdef", "a"), 20 / 8),
+        ({"b": "a", "d": "c"}, 2),  # nothing in common
+        ({"b": "a", "c": "b"}, 8 / 5),  # a chain correlates as much, the other way round
+    ],
+)
+def test_what_pooling_is_worth_follows_from_what_is_shared(references, worth):
+    """By hand: m^2 over the sum of squared correlations."""
+    assert pooled_freedom(references) == pytest.approx(worth)
+
+
+@pytest.mark.parametrize(
+    ("references", "shared"), [(dict.fromkeys("bcdef", "a"), 2.5), ({"b": "a", "d": "c"}, 2)]
+)
+def test_pooled_freedom_is_that_of_the_mean_of_correlated_squares(references, shared):
+    """Drawn: the mean of the seed squares has the mean and variance of such a chi-square."""
+    effects = np.random.default_rng(0).normal(size=(20000, 3, 6))
+    names = "abcdef"
+    differences = np.stack(
+        [effects[..., names.index(k)] - effects[..., names.index(v)] for k, v in references.items()]
+    )
+    pooled = differences.var(axis=2, ddof=1).mean(axis=0)
+    assert 2 * pooled.mean() ** 2 / pooled.var() == pytest.approx(2 * shared, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("seeds", "references", "scatter", "said"),
+    [
+        (1, {"b": "a", "c": "a"}, (0.02, 0.02, 0.02), "one seed"),
+        (3, {"b": "a"}, (0.02, 0.02, 0.02), "one comparison"),
+        (4, {"b": "a", "c": "a"}, (0.001, 0.001, 0.15), "unequal"),
+        (3, {"b": "a", "c": "a"}, (0.02, 0.02, 0.02), "pooled"),
+    ],
+)
+def test_where_the_seed_variance_comes_from_is_said(seeds, references, scatter, said):
+    """In the words that the report explains."""
+    dice = _scattered(dict(zip("abc", scatter, strict=True)), seeds=seeds)
+    assert seed_variance(_evaluation(dice), references, "dice") == said
+
+
+def test_a_design_without_a_strategy_compares_what_is_left():
+    """Neither the strategy nor what it was the reference of."""
+    design = Design({"b": "a", "c": "b", "d": "a"}, "dice", 0.01, ["background", "cell"])
+    assert design.without(["b"]).references == {"d": "a"}
 
 
 # The verdict
@@ -569,6 +632,94 @@ def test_false_alarms_are_not_a_number_where_every_image_holds_the_class():
     assert scores(_table(held), CLASSES)["false_alarms"].isna().all()
     without = [("a", 0, 1, "z", 1, 0, 3, 0), ("a", 0, 1, "w", 1, 0, 0, 0)]
     assert scores(_table(held + without), CLASSES)["false_alarms"].tolist() == [0.5]
+
+
+# Scores by size
+
+
+def _sizes(*sizes: tuple[int, int]) -> pd.DataFrame:
+    """Of image-00, image-01, ..."""
+    names = [f"image-{image:02}" for image in range(len(sizes))]
+    return pd.DataFrame(sizes, columns=["height", "width"], index=names)
+
+
+def test_few_sizes_have_a_row_each_from_small_to_large():
+    """Mean over the images of a size and over seeds; strategies in the study's order."""
+    dice = {"zero": np.array([[0.2, 0.4, 0.9], [0.4, 0.6, 0.9]]), "alpha": np.full((2, 3), 0.5)}
+    table = by_size(_evaluation(dice), _sizes((20, 30), (20, 30), (10, 100), (5, 5)))
+    assert list(table) == ["strategy", "size", "images", "dice", "iou"]
+    assert table[["strategy", "size", "images"]].values.tolist() == [
+        ["zero", "20×30", 2],
+        ["zero", "10×100", 1],
+        ["alpha", "20×30", 2],
+        ["alpha", "10×100", 1],
+    ]
+    assert table["dice"].tolist() == pytest.approx([0.4, 0.9, 0.5, 0.5])
+    ious = [np.mean([d / (2 - d) for d in (0.2, 0.4, 0.4, 0.6)]), 0.9 / 1.1, 1 / 3, 1 / 3]
+    assert table["iou"].tolist() == pytest.approx(ious)
+
+
+def test_many_sizes_are_grouped_into_four_of_as_many_images():
+    """Twelve sizes are four ranges of three images, and each has the mean of its own."""
+    order = np.random.default_rng(0).permutation(12)  # images do not stand by size
+    sizes = _sizes(*((100, 100 + 10 * place) for place in order))
+    table = by_size(_evaluation({"a": (order / 20)[None]}), sizes)
+    assert table["size"].tolist() == [
+        "10,000 to 12,000 px",
+        "13,000 to 15,000 px",
+        "16,000 to 18,000 px",
+        "19,000 to 21,000 px",
+    ]
+    assert table["images"].tolist() == [3, 3, 3, 3]
+    assert table["dice"].tolist() == pytest.approx([0.05, 0.2, 0.35, 0.5])
+
+
+@pytest.mark.parametrize(
+    ("sizes", "groups"),
+    [
+        ([(2000, 2000 + place) for place in range(12)], 4),  # hardly different
+        ([(2**place, 2 ** (12 - place)) for place in range(12)], 1),  # many shapes of one area
+        ([(8, 8)] * 20 + [(8, 9 + place) for place in range(12)], 3),  # most of one size
+    ],
+)
+def test_every_image_is_in_one_group_whatever_the_sizes(sizes, groups):
+    """Sizes that are nearly or wholly equal in area make fewer groups, and lose no image."""
+    table = by_size(_evaluation({"a": np.full((1, len(sizes)), 0.5)}), _sizes(*sizes))
+    assert (len(table), table["images"].sum()) == (groups, len(sizes))
+    assert table["size"].is_unique
+
+
+def test_images_without_foreground_have_no_score_by_size():
+    """A size whose images hold no class has no row; the others keep theirs."""
+    rows = [_row("a", 1, "image-00", 0.5), ("a", 0, 1, "image-01", 1, 0, 3, 0)]
+    table = by_size(_table(rows), _sizes((4, 4), (8, 8)))
+    assert table[["size", "images", "dice"]].values.tolist() == [["4×4", 1, 0.5]]
+
+
+# The round trip
+
+
+def test_what_a_resolution_leaves_is_the_mean_over_images_by_metric_and_class():
+    """Of two images one holds both classes: 1 and 0.5 of one, 0.8 of the other's only class."""
+    rows = [("x", 0, 50, 9, 9), ("x", 1, 10, 0, 0), ("x", 2, 5, 5, 5)]
+    rows += [("y", 0, 50, 9, 9), ("y", 1, 8, 2, 2), ("y", 2, 0, 1, 0)]
+    counts = pd.DataFrame(rows, columns=["sample", "class", "tp", "fp", "fn"])
+    found = round_trip_scores(counts, ["background", "cell", "nucleus"])
+    assert found == {
+        ("dice", "mean"): pytest.approx((0.75 + 0.8) / 2),
+        ("dice", "cell"): pytest.approx(0.9),
+        ("dice", "nucleus"): pytest.approx(0.5),
+        ("iou", "mean"): pytest.approx(((1 + 5 / 15) / 2 + 8 / 12) / 2),
+        ("iou", "cell"): pytest.approx((1 + 8 / 12) / 2),
+        ("iou", "nucleus"): pytest.approx(5 / 15),
+    }
+
+
+def test_an_exact_round_trip_is_exactly_one():
+    """Whatever the number of images: a report says "exact" of nothing else."""
+    counts = pd.DataFrame([(str(n), 1, 3 + n, 0, 0) for n in range(49)])
+    counts.columns = ["sample", "class", "tp", "fp", "fn"]
+    assert set(round_trip_scores(counts, CLASSES).values()) == {1.0}
 
 
 # What it cost

@@ -125,7 +125,14 @@ def test_runs_are_kept_apart():
         ("a", 1, 1): 1,
         ("b", 0, 1): 1,
     }
-    assert len(pooled(table, "iou")) == 4
+
+
+def test_pooled_scores_join_the_folds_of_a_seed():
+    """k folds test each image once: their counts are one whole set's; seeds and strategies stay apart."""
+    one, other = _rows(("x", 1, 9, 0, 0)), _rows(("y", 1, 0, 0, 1)).assign(fold=1)
+    table = pd.concat([one, other, one.assign(seed=2), one.assign(strategy="b")])
+    found = pooled(table, "dice").set_index(["strategy", "seed"])["score"]
+    assert found.to_dict() == {("a", 1): pytest.approx(18 / 19), ("a", 2): 1, ("b", 1): 1}
 
 
 def test_pooled_scores_use_the_pixels_of_all_images():

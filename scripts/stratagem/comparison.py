@@ -8,8 +8,10 @@ images; images alone, as most papers take them, would make it far too narrow.
 The variance of the mean comes from the three mean squares (seed + unit - residual, never below the
 residual alone) and its degrees of freedom from Satterthwaite (1946, Biometrics 2:110). With few seeds
 the seed mean square is poorly known, so it is pooled over the family of comparisons, unless the
-strategies scatter unequally (Bartlett's test), when each comparison stands on its own. Intervals of the
-primary endpoint hold for the whole family at once (Bonferroni); all else is marked "not adjusted".
+strategies scatter unequally (Bartlett's test), when each comparison stands on its own. Comparisons with
+a common reference are not independent; what pooling them is worth in degrees of freedom follows from
+their correlations (`pooled_freedom`). Intervals of the primary endpoint hold for the whole family at
+once (Bonferroni); all else is marked "not adjusted".
 
 Verdicts, with the interval (low, high) and the margin of the study:
 
@@ -18,7 +20,8 @@ Verdicts, with the interval (low, high) and the margin of the study:
     cannot tell yet   else, and always with one seed, which gives no interval
 """
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -27,14 +30,28 @@ from scipy import stats
 from stratagem.errors import DataError
 from stratagem.metrics import METRICS, false_alarms, per_class, per_image, pooled
 
-__all__ = ["Design", "Interval", "compare", "costs", "interval", "scores", "unequal_scatter", "verdict"]
+__all__ = [
+    "LEVEL",
+    "PRIMARY_CLASS",
+    "UNADJUSTED",
+    "Design",
+    "Interval",
+    "by_size",
+    "compare",
+    "costs",
+    "interval",
+    "pooled_freedom",
+    "round_trip_scores",
+    "scores",
+    "seed_variance",
+    "unequal_scatter",
+    "verdict",
+]
 
 LEVEL = 0.95
 SCATTER_ALPHA = 0.05  # of Bartlett's test
-# Comparisons share a reference, so their seed mean squares are not independent: pooling m of them
-# is taken as worth 0.6 m as many degrees of freedom, a round figure.
-SHARED_REFERENCE = 0.6
 PRIMARY_CLASS = "mean"
+MANY_SIZES = 8  # of images: more are grouped
 UNADJUSTED = "not adjusted"
 COLUMNS = [
     "strategy",
@@ -73,6 +90,15 @@ class Design:
     metric: str
     margin: float
     classes: list[str]
+
+    def without(self, strategies: Collection[str]) -> "Design":
+        """The same for fewer strategies: what was compared with one of these is not compared at all."""
+        kept = {
+            own: other
+            for own, other in self.references.items()
+            if own not in strategies and other not in strategies
+        }
+        return replace(self, references=kept)
 
 
 @dataclass(frozen=True)
@@ -177,6 +203,38 @@ def unequal_scatter(scores: pd.DataFrame) -> bool:
     return len(samples) > 1 and bool(stats.bartlett(*samples).pvalue < SCATTER_ALPHA)
 
 
+def seed_variance(evaluation: pd.DataFrame, references: dict[str, str], metric: str) -> str:
+    """Where the seed variance of an endpoint's intervals comes from.
+
+    Returns
+    -------
+    {"one seed", "one comparison", "unequal", "pooled"}
+        Nowhere; from the only comparison there is; from each comparison alone, since strategies scatter
+        unequally; from all together.
+    """
+    return _seed_variance(per_image(evaluation, metric), references)
+
+
+def pooled_freedom(references: dict[str, str]) -> float:
+    """How many independent comparisons the pooled seed mean square of some is worth.
+
+    Where strategies scatter alike, the seed effects of two comparisons correlate by R = C C' / 2, C their
+    contrasts; the mean of m chi-squares of such correlation has m^2 / sum(R^2) times the degrees of
+    freedom of one (Satterthwaite).
+
+    Parameters
+    ----------
+    references : dict
+        The reference of each strategy compared.
+    """
+    names = sorted({*references, *references.values()})
+    rows = np.array(
+        [[(name == own) - (name == other) for name in names] for own, other in references.items()]
+    )
+    correlation = rows @ rows.T / 2
+    return len(rows) ** 2 / float((correlation**2).sum())
+
+
 def scores(evaluation: pd.DataFrame, classes: list[str]) -> pd.DataFrame:
     """Each strategy's scores by class: mean over images and seeds, and of all pixels together.
 
@@ -198,6 +256,52 @@ def scores(evaluation: pd.DataFrame, classes: list[str]) -> pd.DataFrame:
         ["strategy", "class"], key=lambda c: c.map(order) if c.name == "strategy" else c
     )
     return table.assign(**{"class": table["class"].map(dict(enumerate(classes)))})
+
+
+def by_size(evaluation: pd.DataFrame, sizes: pd.DataFrame) -> pd.DataFrame:
+    """Each strategy's scores by the original size of the test images, small to large.
+
+    Parameters
+    ----------
+    evaluation : DataFrame
+        As for `compare`.
+    sizes : DataFrame
+        ``height, width`` by sample.
+
+    Returns
+    -------
+    DataFrame
+        ``strategy, size, images, dice, iou``: per image, mean over images and seeds. Where there are many
+        sizes they are grouped into four of about as many images each.
+    """
+    tested = sizes.loc[evaluation["sample"].unique()]
+    named = _size_groups(tested)
+    keys = ["strategy", "size"]
+    tables = {metric: per_image(evaluation, metric) for metric in METRICS}
+    tables = {metric: table.assign(size=table["sample"].map(named)) for metric, table in tables.items()}
+    columns = {"images": tables["dice"].groupby(keys, observed=True)["sample"].nunique()}
+    columns |= {m: table.groupby(keys, observed=True)["score"].mean() for m, table in tables.items()}
+    table = pd.DataFrame(columns).reset_index()
+    order = {name: place for place, name in enumerate(evaluation["strategy"].unique())}
+    table = table.sort_values(keys, key=lambda c: c.map(order) if c.name == "strategy" else c.cat.codes)
+    return table.assign(size=table["size"].astype(str)).reset_index(drop=True)
+
+
+def round_trip_scores(counts: pd.DataFrame, classes: list[str]) -> dict[tuple[str, str], float]:
+    """What a resolution plan leaves of the true masks, by metric and class: the mean over images.
+
+    Parameters
+    ----------
+    counts : DataFrame
+        ``sample, class, tp, fp, fn`` of the test images; see `stratagem.roundtrip`.
+    """
+    counts = counts.assign(strategy="", fold=0, seed=0)
+    found = {}
+    for metric in METRICS:
+        found[metric, PRIMARY_CLASS] = per_image(counts, metric)["score"].mean()
+        means = per_class(counts, metric).groupby("class")["score"].mean()
+        found |= {(metric, classes[number]): mean for number, mean in means.items()}
+    return found
 
 
 def costs(records: list[dict], histories: pd.DataFrame, pretraining: dict, margin: float) -> pd.DataFrame:
@@ -240,7 +344,7 @@ def _family(evaluation, units, design: Design, metric: str, name: str) -> list[t
     for strategy, (own, other) in matrices.items():
         _require_pairs(own, other, strategy, design.references[strategy])
     primary = (metric, name) == (design.metric, PRIMARY_CLASS)
-    shared = _pooled_seed_square(table, matrices)
+    shared = _pooled_seed_square(table, matrices, design.references)
     rows = []
     for strategy, (own, other) in matrices.items():
         found = interval((own - other).to_numpy(), len(matrices) if primary else 1, **shared)
@@ -251,6 +355,18 @@ def _family(evaluation, units, design: Design, metric: str, name: str) -> list[t
         numbers = (*own.shape, *means, found.difference, found.low, found.high, found.p)
         rows.append((strategy, design.references[strategy], metric, name, *numbers, decision))
     return rows
+
+
+def _size_groups(sizes: pd.DataFrame) -> pd.Series:
+    """The size of each sample, or a range of areas, ordered, by sample."""
+    area = sizes["height"] * sizes["width"]
+    words = sizes["height"].astype(str) + "×" + sizes["width"].astype(str)
+    if words.nunique() > MANY_SIZES:
+        quarter = np.searchsorted(np.quantile(area, [0.25, 0.5, 0.75]), area)
+        smallest, largest = (area.groupby(quarter).transform(end) for end in ("min", "max"))
+        words = smallest.map("{:,}".format) + " to " + largest.map("{:,} px".format)
+    ordered = words[area.sort_values(kind="stable").index].unique()
+    return words.astype(pd.CategoricalDtype(list(ordered), ordered=True))
 
 
 def _matrix(table: pd.DataFrame, strategy: str) -> pd.DataFrame:
@@ -269,19 +385,25 @@ def _require_pairs(own: pd.DataFrame, other: pd.DataFrame, strategy: str, refere
         )
 
 
-def _pooled_seed_square(table: pd.DataFrame, matrices: dict) -> dict:
+def _seed_variance(table: pd.DataFrame, references: dict[str, str]) -> str:
+    """As `seed_variance`, of scores by strategy and seed."""
+    if table["seed"].nunique() < 2:
+        return "one seed"
+    if len(references) < 2:
+        return "one comparison"
+    return "unequal" if unequal_scatter(table) else "pooled"
+
+
+def _pooled_seed_square(table: pd.DataFrame, matrices: dict, references: dict[str, str]) -> dict:
     """The seed mean square of the family and its degrees of freedom; nothing where it is not pooled."""
-    differences = [(own - other).to_numpy() for own, other in matrices.values()]
-    differences = [matrix for matrix in differences if matrix.any()]  # identical runs say nothing here
-    seeds = table["seed"].nunique()
-    if len(differences) < 2 or seeds < 2 or unequal_scatter(table):
+    differences = {strategy: (own - other).to_numpy() for strategy, (own, other) in matrices.items()}
+    # Identical runs say nothing here.
+    differences = {strategy: matrix for strategy, matrix in differences.items() if matrix.any()}
+    used = {strategy: references[strategy] for strategy in differences}
+    if _seed_variance(table, used) != "pooled":
         return {}
-    square = float(np.mean([_mean_squares(matrix)[0] for matrix in differences]))
-    # At least one comparison's worth: with two, 0.6 x 2 is hardly more.
-    return {
-        "seed_mean_square": square,
-        "seed_df": max(1.0, SHARED_REFERENCE * len(differences)) * (seeds - 1),
-    }
+    square = float(np.mean([_mean_squares(matrix)[0] for matrix in differences.values()]))
+    return {"seed_mean_square": square, "seed_df": pooled_freedom(used) * (table["seed"].nunique() - 1)}
 
 
 def _mean_squares(differences: np.ndarray) -> tuple[float, float, float]:

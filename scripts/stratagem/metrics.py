@@ -10,7 +10,17 @@ import pandas as pd
 
 from stratagem.labels import IGNORE
 
-__all__ = ["confusion", "counts", "false_alarms", "per_class", "per_image", "pooled", "score"]
+__all__ = [
+    "METRICS",
+    "as_counts",
+    "confusion",
+    "counts",
+    "false_alarms",
+    "per_class",
+    "per_image",
+    "pooled",
+    "score",
+]
 
 METRICS = ("dice", "iou")
 
@@ -44,6 +54,11 @@ def counts(table: np.ndarray) -> dict[str, np.ndarray]:
     return {"tp": tp, "fp": fp, "fn": fn, "tn": table.sum() - tp - fp - fn}
 
 
+def as_counts(sample: str, table: np.ndarray) -> pd.DataFrame:
+    """A row a class of one image, of its confusion matrix: ``sample, class, tp, fp, fn, tn``."""
+    return pd.DataFrame({"sample": sample, "class": range(len(table))} | counts(table))
+
+
 def score(table: pd.DataFrame, metric: str) -> pd.Series:
     """Dice or IoU of every row of ``tp, fp, fn``; NaN where a class is neither true nor predicted."""
     wrong = table["fp"] + table["fn"]
@@ -75,8 +90,8 @@ def per_image(evaluation: pd.DataFrame, metric: str) -> pd.DataFrame:
 
 
 def pooled(evaluation: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """The score of all pixels of a run's images together, by class, absent or not."""
-    keys = ["strategy", "fold", "seed", "class"]
+    """The score of all pixels of a seed's test images together, of all folds, by class, absent or not."""
+    keys = ["strategy", "seed", "class"]
     total = evaluation.groupby(keys, as_index=False)[["tp", "fp", "fn"]].sum()
     return total.assign(score=score(total, metric))
 

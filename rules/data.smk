@@ -1,0 +1,30 @@
+"""The index, what was understood and the split in; one self-contained page about the data out."""
+
+
+rule data:
+    input:
+        index=f"{RESULTS}/index.parquet",
+        duplicates=f"{RESULTS}/duplicates.csv",
+        understood=f"{RESULTS}/understood.json",
+        splits=f"{RESULTS}/splits.parquet",
+    output:
+        page=f"{RESULTS}/data/report.html",
+    log:
+        f"{RESULTS}/logs/data.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/data.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        source=sources("survey", script="data.py"),
+        study=STUDY.model_dump(mode="json", include={"study", "classes", "split"}),
+        # No input: it is a log, and changes with the index alone.
+        problems=f"{RESULTS}/problems.csv",
+    message:
+        "Write the data report of study {STUDY.study}."
+    script:
+        "../scripts/data.py"
