@@ -1,5 +1,21 @@
 """Tables, histories and predictions in; one self-contained page and its figures out."""
 
+from stratagem import __version__ as VERSION
+
+SHOWN = {
+    "study",
+    "classes",
+    "split",
+    "folds",
+    "seeds",
+    "budget",
+    "unet",
+    "training",
+    "augmentations",
+    "strategies",
+    "report",
+}
+
 
 rule report:
     input:
@@ -11,7 +27,7 @@ rule report:
                 for strategy in STUDY.strategies.values()
             }
         ),
-        tables=[f"{TABLES}/{name}.csv" for name in ("comparison", "scores", "costs")],
+        tables=[f"{TABLES}/{name}.csv" for name in ("comparison", "scores", "sizes", "costs")],
         histories=runs("history.parquet"),
         costs=runs("cost.json"),
         evaluations=runs("evaluation.parquet"),
@@ -30,10 +46,11 @@ rule report:
         mem_mb=2000,
         runtime=30,
     params:
-        source=sources("report"),
-        study=STUDY.model_dump(
-            mode="json", include={"study", "split", "seeds", "budget", "strategies", "report"}
-        ),
+        source=sources("report", script="report.py"),
+        version=VERSION,
+        study=STUDY.model_dump(mode="json", include=SHOWN),
+        # No input: it is a log, and changes with the index alone.
+        problems=f"{RESULTS}/problems.csv",
     message:
         "Write the report of study {STUDY.study}."
     script:

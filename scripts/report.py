@@ -9,10 +9,12 @@ with running(snakemake):
     inputs, output = snakemake.input, snakemake.output
     stored = Stored(
         study=snakemake.params.study,
+        version=snakemake.params.version,
         tables=Path(inputs.tables[0]).parent,
         runs=[Path(path).parent for path in inputs.costs],
         index=Path(inputs.index),
         splits=Path(inputs.splits),
+        problems=Path(snakemake.params.problems),
         plans=[Path(path) for path in inputs.plans],
     )
     render(stored, Path(output.page), Path(output.figures))

@@ -46,6 +46,12 @@ def _costs(names=("baseline", "resize"), cpu_s=10.0, pretraining=None) -> pd.Dat
     )
 
 
+def _runs(names=("baseline", "resize"), last=0.8, collapsed=False) -> pd.DataFrame:
+    rows = [(name, seed, score) for name in names for seed, score in ((1, 0.7), (2, last))]
+    table = pd.DataFrame(rows, columns=["strategy", "seed", "score"])
+    return table.assign(collapsed=collapsed & (table["seed"] == 2))
+
+
 def _means(names=("baseline", "resize"), score=0.7) -> pd.Series:
     return pd.Series(score, index=list(names))
 
@@ -69,6 +75,15 @@ DRAWN = {
         lambda: figures.effects(_comparison(low=0.02), 0.01),
     ),
     "pairs": (lambda: figures.pairs(_differences()), lambda: figures.pairs(_differences(step=0.02))),
+    "pairs-unit": (
+        lambda: figures.pairs(_differences()),
+        lambda: figures.pairs(_differences(), "group of test images"),
+    ),
+    "runs": (lambda: figures.runs(_runs(), "Dice"), lambda: figures.runs(_runs(last=0.1), "Dice")),
+    "runs-collapsed": (
+        lambda: figures.runs(_runs(), "Dice"),
+        lambda: figures.runs(_runs(collapsed=True), "Dice"),
+    ),
     "curves": (lambda: figures.curves(_histories()), lambda: figures.curves(_histories(last=0.7))),
     "cost": (
         lambda: figures.cost(_costs(), _means(), "Dice"),
@@ -134,6 +149,7 @@ def test_a_study_of_the_baseline_alone_is_drawn_without_a_warning():
     """Nothing is compared: the figures are empty, not broken."""
     _parsed(figures.effects(_comparison(names=()), 0.01))
     _parsed(figures.pairs(pd.DataFrame(columns=["strategy", "difference"])))
+    _parsed(figures.runs(_runs(("baseline",)), "Dice"))
     _parsed(figures.curves(_histories(names=("baseline",))))
     _parsed(figures.cost(_costs(("baseline",)), _means(("baseline",)), "Dice"))
     image, mask = _picture()
@@ -154,6 +170,7 @@ def test_every_strategy_is_named_however_many_there_are(count):
     drawn = {
         "effects": figures.effects(_comparison(names), 0.01),
         "pairs": figures.pairs(_differences(names)),
+        "runs": figures.runs(_runs(names), "Dice"),
         "curves": figures.curves(_histories(names)),
         "cost": figures.cost(_costs(names), _means(names), "Dice"),
     }
@@ -193,6 +210,31 @@ def test_a_name_with_hyphens_is_drawn_whole():
         _parsed(figures.pairs(_differences([name])))
 
 
+def test_every_run_is_a_point_and_a_collapsed_one_stands_out():
+    """Each seed is seen, and one that failed at a glance."""
+    points = {}
+    for collapsed in (False, True):
+        svg = figures.runs(_runs(collapsed=collapsed), "IoU")
+        points[collapsed] = re.findall(r"<use [^>]*style=\"fill: (#[0-9a-f]{6}); fill-opacity: 0.6", svg)
+        assert "IoU on the test images, one point a run (cross: collapsed)" in _words(svg)
+    assert len(points[False]) == len(points[True]) == 4
+    assert points[False].count(figures.COLOURS["hurts"]) == 0
+    assert points[True].count(figures.COLOURS["hurts"]) == 2
+
+
+@pytest.mark.filterwarnings("error")
+def test_runs_without_a_score_are_drawn_without_a_warning():
+    """No test image holds foreground: there is no point, and the names stand all the same."""
+    assert {"baseline", "resize"} <= _words(figures.runs(_runs().assign(score=np.nan), "Dice"))
+
+
+def test_the_unit_of_a_pair_is_named():
+    """A point is an image, or a group of images."""
+    words = " ".join(_words(figures.pairs(_differences(), "group of test images")))
+    assert "one point a group of test images" in words
+    assert "one point a test image" in " ".join(_words(figures.pairs(_differences())))
+
+
 def test_pretraining_is_a_tail():
     """A source's cost is drawn beside the run's own, not added in silence."""
     tables = [_costs(cpu_s=[10.0, 100.0], pretraining=values) for values in ([np.nan] * 2, [90.0, np.nan])]
@@ -215,6 +257,8 @@ def test_outlines_lie_on_the_edge_of_each_class():
     assert changed[4, 4] and changed[9, 9] and changed[12, 20]
     assert not changed[7, 7] and not changed[0, 0] and not changed[15, 23]
     assert tuple(drawn[4, 4]) != tuple(drawn[12, 20])
+    for number, pixel in ((1, drawn[4, 4]), (2, drawn[12, 20])):
+        assert figures.class_colour(number) == "#{:02x}{:02x}{:02x}".format(*pixel)
     assert (image == 90).all()  # the caller's image is not drawn on
 
 

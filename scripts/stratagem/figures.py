@@ -16,12 +16,13 @@ import cv2
 import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from skimage.segmentation import find_boundaries
 
 from stratagem.labels import IGNORE
 
-__all__ = ["cost", "curves", "effects", "example", "pairs"]
+__all__ = ["class_colour", "cost", "curves", "effects", "example", "pairs", "runs", "sample", "sizes"]
 
 COLOURS = {"helps": "#1b7f4b", "hurts": "#b3362b", "no difference": "#4a5568", "cannot tell yet": "#b07d12"}
 STYLE = {
@@ -34,6 +35,7 @@ STYLE = {
     "axes.axisbelow": True,
 }
 WIDTH_IN = 7.2
+TALLEST = 3  # a panel, in its widths
 CLASS_COLOURS = plt.get_cmap("tab10").colors
 
 
@@ -56,7 +58,7 @@ def effects(comparison: pd.DataFrame, margin: float) -> str:
         return _svg(figure)
 
 
-def pairs(differences: pd.DataFrame) -> str:
+def pairs(differences: pd.DataFrame, unit: str = "test image") -> str:
     """Every paired difference: ``strategy, reference, unit, difference`` (mean over seeds)."""
     names = list(differences["strategy"].unique())
     with plt.rc_context(STYLE):
@@ -69,9 +71,23 @@ def pairs(differences: pd.DataFrame) -> str:
             axes.plot([np.median(values)] * 2, [place - 0.35, place + 0.35], color="#1a202c", linewidth=2)
         axes.set_yticks(range(len(names)), names)
         axes.set_ylim(max(len(names), 1) - 0.5, -0.5)
-        axes.set_xlabel(
-            "difference from the reference, one point a test image (mean over seeds; bar: median)"
-        )
+        axes.set_xlabel(f"difference from the reference, one point a {unit} (mean over seeds; bar: median)")
+        return _svg(figure)
+
+
+def runs(scores: pd.DataFrame, metric: str) -> str:
+    """The endpoint of every run: ``strategy, score, collapsed``; a collapsed run is a cross."""
+    names = list(scores["strategy"].unique())
+    with plt.rc_context(STYLE):
+        figure, axes = plt.subplots(figsize=(WIDTH_IN, 0.9 + 0.36 * len(names)), layout="constrained")
+        for place, name in enumerate(names):
+            for fallen, marker, colour in ((False, "o", "#3b6ea5"), (True, "X", COLOURS["hurts"])):
+                chosen = (scores["strategy"] == name) & (scores["collapsed"] == fallen)
+                values = scores.loc[chosen, "score"]
+                axes.plot(values, [place] * len(values), marker, color=colour, alpha=0.6)
+        axes.set_yticks(range(len(names)), names)
+        axes.set_ylim(len(names) - 0.5, -0.5)
+        axes.set_xlabel(f"{metric} on the test images, one point a run (cross: collapsed)")
         return _svg(figure)
 
 
@@ -119,19 +135,55 @@ def example(image: np.ndarray, truth: np.ndarray, predicted: dict[str, np.ndarra
     predicted : dict of uint8, (H, W)
         By title.
     """
-    panels = {"truth": truth} | predicted
-    columns = min(4, len(panels))
-    rows = -(-len(panels) // columns)
-    height = rows * (WIDTH_IN / columns) * image.shape[0] / image.shape[1] + 0.3 * rows
+    masks = {"truth": truth} | predicted
+    return _panels({title: _outlined(image, mask) for title, mask in masks.items()})
+
+
+def sample(image: np.ndarray, mask: np.ndarray) -> str:
+    """One image, and beside it the same with the outlines of its classes.
+
+    Parameters
+    ----------
+    image : uint8, (H, W, 3)
+    mask : uint8, (H, W)
+    """
+    return _panels({"image": image, "its mask, outlined": _outlined(image, mask)}, letters=13)
+
+
+def sizes(table: pd.DataFrame) -> str:
+    """A point a size, larger where more images have it: ``height, width, images``."""
+    with plt.rc_context(STYLE):
+        figure, axes = plt.subplots(figsize=(WIDTH_IN, 3.6), layout="constrained")
+        area = 15 + 300 * table["images"] / table["images"].max()
+        axes.scatter(table["width"], table["height"], s=area, color="#3b6ea5", alpha=0.5)
+        axes.set_xlim(0, 1.1 * table["width"].max())
+        axes.set_ylim(0, 1.1 * table["height"].max())
+        axes.set_xlabel("width, pixels")
+        axes.set_ylabel("height, pixels")
+        return _svg(figure)
+
+
+def class_colour(number: int) -> str:
+    """The colour of a class's outline, as ``#rrggbb``."""
+    return to_hex(CLASS_COLOURS[number % len(CLASS_COLOURS)])
+
+
+def _panels(pictures: dict[str, np.ndarray], letters: int = 8) -> str:
+    """Pictures of one size, by title (its letters in points), in rows of four."""
+    first = next(iter(pictures.values()))
+    columns = min(4, len(pictures))
+    rows = -(-len(pictures) // columns)
+    tall = min(first.shape[0] / first.shape[1], TALLEST)
+    height = rows * (WIDTH_IN / columns) * tall + 0.3 * rows
     with plt.rc_context(STYLE | {"axes.grid": False}):
         figure, axes = plt.subplots(
             rows, columns, figsize=(WIDTH_IN, height), layout="constrained", squeeze=False
         )
         for place in axes.flat:
             place.axis("off")
-        for place, (title, mask) in zip(axes.flat, panels.items(), strict=False):
-            place.imshow(_outlined(image, mask), interpolation="nearest")
-            place.set_title(title, fontsize=8)
+        for place, (title, picture) in zip(axes.flat, pictures.items(), strict=False):
+            place.imshow(picture, interpolation="nearest")
+            place.set_title(title, fontsize=letters)
         return _svg(figure)
 
 
