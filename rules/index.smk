@@ -1,12 +1,13 @@
-"""Raw images and masks in; a table of checked samples out, and one of every file that is bad."""
+"""Raw images and masks in; a table of checked samples out, and of what is bad, duplicate, understood."""
 
 
 rule index:
     input:
-        images=lambda wildcards: dataset(wildcards).images,
-        masks=lambda wildcards: dataset(wildcards).masks,
+        places=lambda wildcards: dataset(wildcards).places,
     output:
         index="{root}/index.parquet",
+        duplicates="{root}/duplicates.csv",
+        understood="{root}/understood.json",
     log:
         "{root}/logs/index.log",
         # A log, not an output: Snakemake deletes the outputs of a job that stops, and this one must stay.
@@ -17,15 +18,15 @@ rule index:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=1000,
+        mem_mb=2000,
         runtime=60,
     params:
-        source=sources("sample", "files"),
-        classes=lambda wildcards: list(dataset(wildcards).classes),
-        labels=lambda wildcards: dataset(wildcards).labels,
-        group=STUDY.split.group,
+        source=sources("index", "files", script="index.py"),
+        data=lambda wildcards: dataset(wildcards).data,
+        group=lambda wildcards: STUDY.split.group,  # a plain text with braces would be a pattern
+        part=lambda wildcards: STUDY.split.part,
         bad_samples=STUDY.bad_samples,
-        files=fingerprint_of,
+        files=lambda wildcards: fingerprint_of(wildcards.root),
     message:
         "Read and check every image and mask of {wildcards.root}."
     script:

@@ -1,13 +1,22 @@
 """Index a data set: every sample found, read, checked, measured."""
 
-from stratagem.files import write_table
+from stratagem.files import write_json, write_table
+from stratagem.index import Wanted, build_index, require_good
 from stratagem.job import log, running
-from stratagem.sample import build_index, require_good
+from stratagem.sample import find, read_sheet
 
 with running(snakemake):
-    inputs, params = snakemake.input, snakemake.params
-    index = build_index(inputs.images, inputs.masks, len(params.classes), params.labels, params.group)
+    params, output, problems = snakemake.params, snakemake.output, snakemake.log.problems
+    data, wanted = params.data, Wanted.of(params.data)
+    if "sheet" in data:
+        found = read_sheet(data["sheet"], params.group, params.part)
+    else:
+        found = find(data["images"], data["masks"], data["mask_name"], params.group, params.part)
+    index = build_index(found, wanted, lambda table: write_table(table, problems))
     log.info("%d good samples, %d bad files", len(index.table), len(index.problems))
-    write_table(index.problems, snakemake.log.problems)
-    require_good(index, params.classes, params.bad_samples, snakemake.log.problems)
-    write_table(index.table, snakemake.output.index)
+    write_table(index.problems, problems)
+    require_good(index, wanted.classes, params.bad_samples, problems)
+    log.info("masks: %s; images: %s", index.understood["labels"], index.understood["images"])
+    write_table(index.table, output.index)
+    write_table(index.duplicates, output.duplicates)
+    write_json(index.understood, output.understood)

@@ -4,7 +4,7 @@ import pandas as pd
 
 from stratagem.files import write_table
 from stratagem.job import log, running
-from stratagem.sample import divide
+from stratagem.split import divide
 
 with running(snakemake):
     params = snakemake.params

@@ -1,201 +1,285 @@
-"""Samples are found, checked and divided, and every bad file is named."""
+"""Samples are found in folders or read from a sheet, and every file that is none is named with its reason."""
 
+import math
 import os
 import unicodedata
-from collections import Counter
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
-import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from PIL import Image
 
+from stratagem import sample as module
 from stratagem.errors import DataError
-from stratagem.sample import build_index, divide, fingerprint, group_of, present, require_good, select
+from stratagem.sample import PARTS, USUAL, find, fingerprint, group_of, image_files, read_sample, read_sheet
 
-NAMES = ["background", "cell", "nucleus"]
+STEM = "{stem}"
 
 
-def _save(path, array):
+def _save(path, array=((0, 1),)):
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(np.asarray(array, np.uint8)).save(path)
+    return path
 
 
-def _pair(folder, sample, mask, ending=".png"):
-    """An image and its mask, in two folders."""
-    _save(folder / "images" / f"{sample}.png", np.zeros((*np.shape(mask), 3)))
-    _save(folder / "masks" / f"{sample}{ending}", mask)
+def _files(folder, *names):
+    """Tiny image files below a folder, which is there even without any."""
+    folder.mkdir(exist_ok=True)
+    for name in names:
+        _save(folder / name)
+    return str(folder)
 
 
-def _index(folder, classes=3, labels="auto", group=None):
-    for name in ("images", "masks"):
-        (folder / name).mkdir(exist_ok=True)
-    return build_index(folder / "images", folder / "masks", classes, labels, group)
+def _two(tmp_path, images, masks, pattern=STEM, **options):
+    """What is found of images and masks in two folders."""
+    places = _files(tmp_path / "images", *images), _files(tmp_path / "masks", *masks)
+    return find(*places, pattern, options.get("group"), options.get("part"))
 
 
-def _table(samples: dict[str, tuple[int, ...]], groups=None) -> pd.DataFrame:
-    """An index of samples that hold the classes given."""
-    rows = [
-        {"sample": sample, "group": groups[sample] if groups else sample}
-        | {f"pixels_{number}": 9 * (number in classes) for number in range(3)}
-        for sample, classes in samples.items()
+def _one(tmp_path, names, pattern):
+    """What is found where one folder holds both."""
+    folder = _files(tmp_path / "both", *names)
+    return find(folder, folder, pattern, None)
+
+
+def _sheet(tmp_path, text, **options):
+    """What is found of a sheet beside two pairs, of which one has a second mask."""
+    for name in ("a.png", "a_m.png", "a_n.png", "sub/b.png", "sub/b_m.png"):
+        _save(tmp_path / name)
+    sheet = tmp_path / "sheet.csv"
+    sheet.write_text(text, encoding="utf-8")
+    return read_sheet(str(sheet), options.get("group"), options.get("part"))
+
+
+def _pairs(found):
+    """The names of each sample's image and masks, where nothing is a problem."""
+    assert found.problems == []
+    return {one.sample: (one.image.name, [path.name for path in one.masks]) for one in found.samples}
+
+
+def _reasons(found, folder) -> dict:
+    reasons = {os.path.relpath(file, folder): reason for file, reason in found.problems}
+    assert len(reasons) == len(found.problems)
+    return reasons
+
+
+# Folders
+
+
+def test_a_mask_has_its_images_subfolder(tmp_path):
+    """Subfolders are searched, samples are sorted, and one name in two subfolders is two samples."""
+    names = ["p2/day 1/a.png", "p1/a.png", "b.png"]
+    found = _two(tmp_path, names, names)
+    assert [one.sample for one in found.samples] == ["b", "p1/a", "p2/day 1/a"]
+    one = found.samples[1]
+    assert (one.image, one.masks) == (tmp_path / "images/p1/a.png", (tmp_path / "masks/p1/a.png",))
+    assert (one.group, one.part, math.isnan(one.pixel_size)) == ("p1/a", None, True)
+    assert found.problems == []
+
+
+@pytest.mark.parametrize(
+    ("pattern", "names"),
+    [
+        ("{stem}_mask", {"a": ("a.png", ["a_mask.png"]), "b": ("b.jpg", ["b_mask.tif"])}),
+        ("{stem}.png", {"a": ("a.jpg", ["a.png"]), "b": ("b.jpeg", ["b.png"])}),
+        ("mask_{stem}", {"a": ("a.png", ["mask_a.png"]), "b": ("b.png", ["mask_b.gif"])}),
+        ("{stem}-mask.png", {"a": ("a.png", ["a-mask.png"]), "a-b": ("a-b.png", ["a-b-mask.png"])}),
+        ("{stem} (mask)", {"a": ("a.png", ["a (mask).png"]), "a (2)": ("a (2).png", ["a (2) (mask).png"])}),
+        ("{stem}[1]", {"a": ("a.png", ["a[1].png"])}),
+        ("{stem}_*", {"a": ("a.png", ["a_1.png", "a_2.png"]), "a_b": ("a_b.png", [])}),
+    ],
+)
+def test_images_and_masks_in_one_folder(tmp_path, pattern, names):
+    """In one folder the pattern alone tells masks from images, in its subfolders as well."""
+    if names.pop("a_b", None):  # without a mask of its own it is one of `a`
+        names["a"][1].append("a_b.png")
+    files = [name for image, masks in names.values() for name in (image, *masks)]
+    found = _one(tmp_path, [f"{folder}{name}" for name in files for folder in ("", "sub/")], pattern)
+    pairs = _pairs(found)
+    assert pairs == names | {f"sub/{sample}": pair for sample, pair in names.items()}
+
+
+def test_a_mask_of_a_mask_is_named(tmp_path):
+    """Where an image is itself taken for a mask of another, its own masks are not dropped in silence."""
+    found = _one(tmp_path, ["a.png", "a_b.png", "a_b_1.png"], "{stem}_*")
+    assert _reasons(found, tmp_path / "both") == {
+        "a_b_1.png": "its image, `a_b`, is itself taken for the mask of another"
+    }
+
+
+@pytest.mark.parametrize(("pattern", "name"), [("{stem}.png", "a.png"), ("{stem}*", "a.jpg")])
+def test_no_image_is_its_own_mask(tmp_path, pattern, name):
+    """In one folder a file that fits the pattern with its own name is an image without a mask."""
+    reasons = _reasons(_one(tmp_path, [name], pattern), tmp_path / "both")
+    assert reasons[name].startswith(f"expected a mask named `{pattern}`")
+
+
+@pytest.mark.parametrize(("images", "masks"), [("data", "data/masks"), ("data/images", "data")])
+def test_one_folder_may_lie_in_the_other(tmp_path, images, masks):
+    """A folder of masks within that of the images, or the other way round, is no image and no mask."""
+    for place in (images, masks):
+        _files(tmp_path / "data")
+        _files(tmp_path / place, "a.png", "sub/b.png")
+    found = find(str(tmp_path / images), str(tmp_path / masks), STEM, None)
+    assert found.problems == []
+    assert [one.sample for one in found.samples] == ["a", "sub/b"]
+    assert [one.masks for one in found.samples] == [
+        (tmp_path / masks / "a.png",),
+        (tmp_path / masks / "sub/b.png",),
     ]
-    return pd.DataFrame(rows)
 
 
-def _many(count: int) -> pd.DataFrame:
-    return _table({f"s{number:03d}": (0, 1) if number % 3 else (0, 2) for number in range(count)})
+@pytest.mark.parametrize("pattern", ["{stem}_*", "{stem}/*", "{stem}_*.png", "{stem}/object*"])
+def test_one_file_an_object(tmp_path, pattern):
+    """`*` takes several masks of one image, sorted, but none of an image whose name begins like it."""
+    between = pattern[len(STEM)]
+    masks = [f"{name}{between}object{number}.png" for name in ("s/a", "s/ab") for number in (2, 1)]
+    pairs = _pairs(_two(tmp_path, ["s/a.jpg", "s/ab.jpg"], masks, pattern))
+    for sample, (_, own) in pairs.items():
+        stem = f"{Path(sample).name}_" if between == "_" else ""
+        assert own == [f"{stem}object1.png", f"{stem}object2.png"]
+    assert pairs.keys() == {"s/a", "s/ab"}
 
 
-def test_every_sample_is_measured(dataset):
-    """The index holds each image's size, files and pixels a class, sorted by name."""
-    images, masks = dataset
-    index = build_index(images, masks, 3, "auto", None)
-    assert index.problems.empty
-    assert index.table["sample"].tolist() == ["a", "b", "c", "d", "e", "sub/f", "sub/g"]
-    row = index.table.set_index("sample").loc["sub/f"]
-    assert (row["image"], row["mask"]) == (str(images / "sub/f.png"), str(masks / "sub/f.png"))
-    assert (row["height"], row["width"], row["group"], row["encoding"]) == (12, 8, "sub/f", "indices")
-    mask = np.array(Image.open(masks / "sub/f.png"))
-    assert row[["pixels_0", "pixels_1", "pixels_2"]].tolist() == [
-        (mask == number).sum() for number in range(3)
-    ]
+def test_a_star_stays_within_one_name(tmp_path):
+    """`*` takes no mask from a subfolder."""
+    reasons = _reasons(_two(tmp_path, ["a.png"], ["a_1/x.png"], "{stem}_*"), tmp_path)
+    assert reasons["masks/a_1/x.png"] == f"no image in {tmp_path}/images for this mask"
 
 
-def test_the_index_keeps_its_columns_when_nothing_is_found(tmp_path):
-    """Two empty folders give an empty index and no problem, so that later steps can say so."""
-    index = _index(tmp_path)
-    assert index.table.columns.tolist()[:7] == [
-        "sample",
-        "group",
-        "image",
-        "mask",
-        "height",
-        "width",
-        "encoding",
-    ]
-    assert index.table.columns.tolist()[7:] == ["pixels_0", "pixels_1", "pixels_2"]
-    assert index.table.empty
-    assert index.problems.columns.tolist() == ["file", "reason"]
+@pytest.mark.parametrize("stem", ["a b", "mü", "a#1", "a (2)", "well.A1.ch0", "a[1]", "100%", "{a}", "日本"])
+@pytest.mark.parametrize("pattern", [STEM, "{stem}_mask", "{stem}.png", "{stem}_*", "m/{stem}"])
+def test_any_name_is_a_name(tmp_path, stem, pattern):
+    """Spaces, unicode, brackets, # and several dots are parts of names."""
+    mask = pattern.replace(STEM, stem).replace("*", "7").removesuffix(".png")
+    pairs = _pairs(_two(tmp_path, [f"sub/{stem}.jpg"], [f"sub/{mask}.png"], pattern))
+    assert pairs == {f"sub/{stem}": (f"{stem}.jpg", [f"{Path(mask).name}.png"])}
 
 
-def test_a_name_has_one_spelling(tmp_path):
+@pytest.mark.parametrize("forms", [("NFC", "NFD"), ("NFD", "NFC"), ("NFD", "NFD")])
+def test_a_name_has_one_spelling(tmp_path, forms):
     """A name with an accent is the same sample, however the file system spells it."""
-    composed, decomposed = (unicodedata.normalize(form, "zoë") for form in ("NFC", "NFD"))
-    _save(tmp_path / "images" / f"{decomposed}.png", np.zeros((2, 2, 3)))
-    _save(tmp_path / "masks" / f"{composed}.png", np.zeros((2, 2)))
-    index = _index(tmp_path)
-    assert index.table["sample"].tolist() == [composed]
-    assert index.problems.empty
+    image, mask = (unicodedata.normalize(form, "zoë") for form in forms)
+    pairs = _pairs(_two(tmp_path, [f"{image}.png"], [f"{mask}.png"]))
+    assert pairs == {unicodedata.normalize("NFC", "zoë"): (f"{image}.png", [f"{mask}.png"])}
 
 
-def test_a_mask_may_have_another_ending(tmp_path):
-    """A mask belongs to its image whatever its ending, and dots in names are kept."""
-    _pair(tmp_path, "plate.1/well.2", [[0, 1]], ending=".TIF")
-    assert _index(tmp_path).table["sample"].tolist() == ["plate.1/well.2"]
+def test_one_name_in_two_spellings_is_two_files_of_one_name(tmp_path):
+    """Two files whose names differ only in how an accent is spelled compete for one sample."""
+    names = [f"{unicodedata.normalize(form, 'zoë')}.png" for form in ("NFC", "NFD")]
+    found = _two(tmp_path, names, [])
+    assert set(_reasons(found, tmp_path / "images")) == set(names)
+    composed = unicodedata.normalize("NFC", "zoë")
+    assert {reason for _, reason in found.problems} == {f"2 files are named `{composed}`"}
+
+
+@pytest.mark.parametrize("ending", [".png", ".TIF", ".gif", ".bmp", ".webp"])
+def test_a_mask_may_have_another_ending(tmp_path, ending):
+    """A mask beside JPEG images belongs to its image whatever its own ending."""
+    pairs = _pairs(_two(tmp_path, ["plate.1/well.2.JPG"], [f"plate.1/well.2{ending}"]))
+    assert pairs == {"plate.1/well.2": ("well.2.JPG", [f"well.2{ending}"])}
 
 
 def test_other_and_hidden_files_are_passed_over(tmp_path):
-    """Notes and the hidden files of an operating system are no samples and no problems."""
-    _pair(tmp_path, "a", [[0, 1]])
-    (tmp_path / "images" / "notes.txt").touch()
-    (tmp_path / "images" / "._a.png").touch()
-    index = _index(tmp_path)
-    assert index.table["sample"].tolist() == ["a"]
-    assert index.problems.empty
+    """Notes, hidden files and folders, and a folder named like an image are no samples and no problems."""
+    hidden = [".ipynb_checkpoints/a-checkpoint.png", "sub/.thumbs/b.png"]
+    for folder in ("images", "masks"):
+        _files(tmp_path / folder, "a.png", "scan.tif/b.png", *hidden)
+        (tmp_path / folder / "notes.txt").touch()
+        (tmp_path / folder / "._a.png").touch()
+    assert _pairs(_two(tmp_path, [], [])).keys() == {"a", "scan.tif/b"}
 
 
-def test_hidden_folders_are_passed_over(tmp_path):
-    """What a tool keeps in a hidden folder is no sample and no problem."""
-    _pair(tmp_path, "a", [[0, 1]])
-    _save(tmp_path / "images" / ".ipynb_checkpoints" / "a-checkpoint.png", np.zeros((1, 2, 3)))
-    index = _index(tmp_path)
-    assert index.table["sample"].tolist() == ["a"]
-    assert index.problems.empty
+def test_missing_and_lonely_files_are_named(tmp_path):
+    """An image without a mask and a mask without an image are problems; the others are samples."""
+    found = _two(tmp_path, ["a.png", "sub/b.png"], ["a.png", "b.png"])
+    assert [one.sample for one in found.samples] == ["a"]
+    reasons = _reasons(found, tmp_path)
+    assert reasons.keys() == {"images/sub/b.png", "masks/b.png"}
+    assert reasons["images/sub/b.png"].startswith(f"expected a mask named `{STEM}` in {tmp_path}/masks")
+    assert reasons["masks/b.png"] == f"no image in {tmp_path}/images for this mask"
 
 
-def test_all_bad_files_are_reported_at_once(tmp_path):
-    """One table names every bad file with its reason, and the good samples are kept."""
-    _pair(tmp_path, "good", [[0, 1, 2, 255]])
-    for sample in ("other-size", "corrupt", "empty", "corrupt-mask", "undeclared", "missing", "orphan"):
-        _pair(tmp_path, sample, [[0, 1, 2]])
-    images, masks = tmp_path / "images", tmp_path / "masks"
-    _save(masks / "other-size.png", [[0], [1], [2]])
-    (images / "corrupt.png").write_bytes((images / "corrupt.png").read_bytes()[:40])
-    (images / "empty.png").write_bytes(b"")
-    (masks / "corrupt-mask.png").write_text("no image")
-    _save(masks / "undeclared.png", [[0, 3, 77]])
-    (masks / "missing.png").unlink()
-    (images / "orphan.png").unlink()
-    index = _index(tmp_path)
-    assert index.table["sample"].tolist() == ["good"]
-    reasons = {
-        os.path.relpath(file, tmp_path): reason
-        for file, reason in index.problems[["file", "reason"]].itertuples(index=False)
-    }
-    expected = {
-        "masks/other-size.png": "1x3 (height x width), but found 3x1",
-        "images/corrupt.png": "cannot be decoded",
-        "images/empty.png": "an empty file",
-        "masks/corrupt-mask.png": "cannot be decoded",
-        "masks/undeclared.png": "expected values 0 to 2, or 255 for ignore, but found 3, 77",
-        "images/missing.png": "expected a mask `missing`",
-        "masks/orphan.png": "no image `orphan`",
-    }
-    for file, part in expected.items():
-        assert part in reasons[file]
-    assert reasons.keys() == expected.keys()
+@pytest.mark.parametrize("usual", USUAL)
+@pytest.mark.parametrize("together", [False, True])
+def test_the_usual_pattern_is_hinted(tmp_path, usual, together):
+    """Where another pattern pairs the images, the message gives the line of config to set."""
+    names = [usual.replace(STEM, stem).replace("*", "x") + ".png" for stem in ("p", "q")]
+    images = ["p.jpg", "q.jpg"]
+    found = _one(tmp_path, images + names, "{stem}.gif") if together else _two(tmp_path, images, names)
+    reason = dict(found.problems)[str(tmp_path / ("both" if together else "images") / "p.jpg")]
+    assert reason.endswith(f'; `mask_name: "{usual}"` would give 2 images one')
+
+
+@pytest.mark.parametrize(
+    ("images", "masks"), [(["a.png"], ["b.png"]), ([*"abcd"], ["a_mask"]), (["a.png"], [])]
+)
+def test_no_pattern_is_hinted_that_pairs_few(tmp_path, images, masks):
+    """A pattern that pairs none, or a small part, is no hint."""
+    ending = "" if "." in images[0] else ".png"
+    found = _two(tmp_path, [name + ending for name in images], [name + ending for name in masks])
+    assert found.problems
+    assert not any("mask_name" in reason for _, reason in found.problems)
+
+
+def test_the_hint_is_sought_once(tmp_path, monkeypatch):
+    """However many masks are missing, the usual patterns are tried once: many images take no age."""
+    calls = []
+    paired = module._paired
+    monkeypatch.setattr(module, "_paired", lambda *some: calls.append(some[2]) or paired(*some))
+    assert len(_two(tmp_path, [f"{number}.png" for number in range(9)], []).problems) == 9
+    assert sorted(calls) == sorted([STEM, *USUAL])
 
 
 @pytest.mark.parametrize("folder", ["images", "masks"])
 def test_two_files_of_one_name_are_both_named(tmp_path, folder):
     """Where two files compete for one name both are named, and no other file gets a false reason."""
-    _pair(tmp_path, "a", [[0, 1]])
-    _save(tmp_path / folder / "a.tif", np.zeros((1, 2)))
-    index = _index(tmp_path)
-    assert index.table.empty
-    files = [os.path.relpath(file, tmp_path) for file in index.problems["file"]]
-    assert files == [f"{folder}/a.png", f"{folder}/a.tif"]
-    assert set(index.problems["reason"]) == {"2 files are named `a`; one was expected"}
+    files = {"images": ["a.png", "b.png"], "masks": ["a.png", "b.png"]}
+    files[folder].append("a.tif")
+    found = _two(tmp_path, files["images"], files["masks"])
+    reasons = _reasons(found, tmp_path)
+    assert reasons.keys() == {f"{folder}/a.png", f"{folder}/a.tif"}
+    expected = "2 files are named `a`" if folder == "images" else "2 masks are those of `a`"
+    assert set(reasons.values()) == {expected}
+    assert [one.sample for one in found.samples] == ["b"]
 
 
-def test_one_name_in_two_spellings_is_a_duplicate(tmp_path):
-    """Two files whose names differ only in how an accent is spelled are duplicates."""
-    for form in ("NFC", "NFD"):
-        _save(tmp_path / "images" / f"{unicodedata.normalize(form, 'zoë')}.png", np.zeros((1, 2, 3)))
-    reasons = _index(tmp_path).problems["reason"].tolist()
-    assert reasons == [f"2 files are named `{unicodedata.normalize('NFC', 'zoë')}`; one was expected"] * 2
-
-
-def test_a_long_list_of_strange_values_is_cut(tmp_path):
-    """Of many undeclared values the first five are shown."""
-    _pair(tmp_path, "a", [[10, 11, 12, 13, 14, 15]])
-    assert _index(tmp_path).problems["reason"].item().endswith("10, 11, 12, 13, 14, ...")
-
-
-def test_binary_masks_are_counted_as_classes(tmp_path):
-    """Masks of 0 and 255 are counted as classes 0 and 1, also a mask that holds zeros alone."""
-    _pair(tmp_path, "a", [[0, 255, 255]])
-    _pair(tmp_path, "b", [[0, 0, 0]])
-    table = _index(tmp_path, classes=2).table
-    assert table["encoding"].tolist() == ["binary", "binary"]
-    assert table[["pixels_0", "pixels_1"]].to_numpy().tolist() == [[1, 2], [3, 0]]
-
-
-def test_an_undeclared_value_in_a_binary_mask_is_named(tmp_path):
-    """In a set declared binary, a mask with another value is named with what is legal."""
-    _pair(tmp_path, "a", [[0, 255, 254]])
-    reason = _index(tmp_path, classes=2, labels="binary").problems["reason"].item()
-    assert reason == "expected values 0 and 255, but found 254"
+@pytest.mark.parametrize("together", [False, True])
+def test_a_link_that_leaves_the_folder_is_named(tmp_path, together):
+    """A linked file or folder from elsewhere is named once; a link within the folder is followed."""
+    outside = _save(tmp_path / "outside" / "x.png")
+    _files(tmp_path / "images", "a.png", "a_mask.png", "b_mask.png")
+    (tmp_path / "images/x.png").symlink_to(outside)
+    (tmp_path / "images/y").symlink_to(outside.parent)
+    (tmp_path / "images/notes.txt").symlink_to(tmp_path / "outside" / "notes.txt")
+    (tmp_path / "images/b.png").symlink_to(tmp_path / "images/a.png")
+    masks = "images" if together else "masks"
+    _files(tmp_path / masks, "a_mask.png", "b_mask.png")
+    for name in () if together else ("a_mask.png", "b_mask.png"):
+        (tmp_path / "images" / name).unlink()
+    found = find(str(tmp_path / "images"), str(tmp_path / masks), "{stem}_mask", None)
+    reasons = _reasons(found, tmp_path)
+    assert reasons.keys() == {"images/x.png", "images/y"}
+    assert all(reason.startswith("a link that leaves the folder") for reason in reasons.values())
+    assert [one.sample for one in found.samples] == ["a", "b"]
 
 
 @pytest.mark.parametrize("key", ["images", "masks"])
 def test_a_missing_folder_is_named(tmp_path, key):
     """A folder that is not there is named with its config key."""
     folders = {"images": tmp_path, "masks": tmp_path} | {key: tmp_path / "nowhere"}
-    with pytest.raises(DataError, match=rf"`{key}`, .*nowhere.*Correct the path"):
-        build_index(folders["images"], folders["masks"], 2, "auto", None)
+    with pytest.raises(DataError, match=rf"`{key}`, .*nowhere.*expected a folder.*Correct the path"):
+        find(str(folders["images"]), str(folders["masks"]), STEM, None)
+
+
+def test_empty_folders_hold_nothing(tmp_path):
+    """Two empty folders give no sample and no problem."""
+    found = _two(tmp_path, [], [])
+    assert (found.samples, found.problems) == ([], [])
+
+
+# Groups and parts
 
 
 @pytest.mark.parametrize(
@@ -213,42 +297,178 @@ def test_a_group_is_what_the_pattern_matches(pattern, group):
     assert group_of("p12/day3-b", pattern) == group
 
 
-def test_the_index_groups_by_the_pattern(tmp_path):
-    """The index holds each sample's group."""
-    for sample in ("p1/a", "p1/b", "p2/a"):
-        _pair(tmp_path, sample, [[0, 1]])
-    assert _index(tmp_path, group="^[^/]+").table["group"].tolist() == ["p1", "p1", "p2"]
+def test_samples_are_grouped_by_the_pattern(tmp_path):
+    """Each sample has its group."""
+    names = ["p1/a.png", "p1/b.png", "p2/a.png"]
+    found = _two(tmp_path, names, names, group="^[^/]+")
+    assert [one.group for one in found.samples] == ["p1", "p1", "p2"]
 
 
-def test_bad_samples_stop_the_study(tmp_path):
-    """A bad file stops the study with how many there are, the first, the list and the way out."""
-    _pair(tmp_path, "a", [[0, 1, 2]])
-    _pair(tmp_path, "b", [[0, 1, 3]])
-    index = _index(tmp_path)
-    with pytest.raises(DataError, match=r"problems\.csv.*1 that are not.*b\.png.*found 3.*bad_samples: skip"):
-        require_good(index, NAMES, "stop", "problems.csv")
-    require_good(index, NAMES, "skip", "problems.csv")
+@pytest.mark.parametrize("word", [*PARTS, "TRAIN", "Validation"])
+def test_a_part_may_stand_in_the_name(tmp_path, word):
+    """A part is what the pattern matches in a sample's name, by any of the usual words."""
+    names = [f"{word}/a.png", "b.png"]
+    found = _two(tmp_path, names, names, part="^([^/]+)/")
+    parts = {one.sample: one.part for one in found.samples}
+    assert parts == {f"{word}/a": PARTS[word.lower()], "b": None}
 
 
-def test_no_sample_at_all_stops_the_study(tmp_path):
-    """An empty data set stops the study even where bad files are skipped."""
-    with pytest.raises(
-        DataError, match="at least one image with its mask, but found none.*Check the folders"
-    ):
-        require_good(_index(tmp_path), NAMES, "skip", "problems.csv")
+def test_a_word_that_is_no_part_is_named(tmp_path):
+    """A match that is no part is a problem that lists the words."""
+    found = _two(tmp_path, ["tset/a.png"], ["tset/a.png"], part="^[^/]+")
+    assert found.samples == []
+    assert _reasons(found, tmp_path) == {
+        "images/tset/a.png": f"expected one of {', '.join(PARTS)} as its part, but found `tset`"
+    }
 
 
-def test_a_class_without_pixels_stops_the_study(tmp_path):
-    """A declared class of which there is no pixel is named, with how the masks were read."""
-    _pair(tmp_path, "a", [[0, 1]])
-    with pytest.raises(DataError, match=r"none of class 2, `nucleus`.*read as `indices`.*Remove the class"):
-        require_good(_index(tmp_path), NAMES, "stop", "problems.csv")
+# Sheets
+
+
+def test_a_sheet_says_all(tmp_path):
+    """A sheet's samples have its group, part and pixel size; paths are relative to it or absolute."""
+    found = _sheet(
+        tmp_path,
+        "pixel_size,mask,image,part,group,notes\n"
+        f"0.5,{tmp_path}/sub/b_m.png,{tmp_path}/sub/b.png,Testing,g,x\n"
+        ",a_m.png,a.png,,,\n",
+    )
+    assert found.problems == []
+    first, second = found.samples
+    assert (first.sample, first.group, first.part) == ("a", "a", None)
+    assert math.isnan(first.pixel_size)
+    assert (first.image, first.masks) == (tmp_path / "a.png", (tmp_path / "a_m.png",))
+    assert (second.sample, second.group, second.part, second.pixel_size) == ("sub/b", "g", "test", 0.5)
+    assert (second.image, second.masks) == (tmp_path / "sub/b.png", (tmp_path / "sub/b_m.png",))
+
+
+def test_a_sheet_may_be_named_without_a_folder(tmp_path, monkeypatch):
+    """A sheet in the folder where one works is read, and a blank after a comma is no part of a name."""
+    _sheet(tmp_path, "image, mask\na.png, a_m.png\n")
+    monkeypatch.chdir(tmp_path)
+    assert _pairs(read_sheet("sheet.csv", None)) == {"a": ("a.png", ["a_m.png"])}
+
+
+def test_several_rows_of_one_image_are_its_masks(tmp_path):
+    """Each row of an image is one object; a row that stands twice is one row."""
+    rows = "a.png,a_n.png\nsub/b.png,sub/b_m.png\na.png,a_m.png\na.png,a_n.png\n"
+    pairs = _pairs(_sheet(tmp_path, f"image,mask\n{rows}"))
+    assert pairs == {"a": ("a.png", ["a_n.png", "a_m.png"]), "sub/b": ("b.png", ["b_m.png"])}
+
+
+def test_a_name_in_a_sheet_is_a_name(tmp_path):
+    """Names of a sheet may hold what names may, the text NA included, and are normalised."""
+    accent = unicodedata.normalize("NFD", "zoë")
+    for name in (f"{accent} #1.x.png", "NA.png", "m, 1.png"):
+        _save(tmp_path / name)
+    found = _sheet(tmp_path, f'image,mask,group\n{accent} #1.x.png,"m, 1.png",NA\nNA.png,a_m.png,\n')
+    assert found.problems == []
+    composed = unicodedata.normalize("NFC", "zoë")
+    assert [(one.sample, one.group) for one in found.samples] == [
+        ("NA", "NA"),
+        (f"{composed} #1.x", "NA"),
+    ]
+
+
+def test_samples_of_a_sheet_are_sorted_by_name(tmp_path):
+    """The order is that of the names without extension, as for folders."""
+    _save(tmp_path / "a-b.png")
+    found = _sheet(tmp_path, "image,mask\na-b.png,a_m.png\na.png,a_m.png\n")
+    assert [one.sample for one in found.samples] == ["a", "a-b"]
+
+
+@pytest.mark.parametrize("place", ["../a.png", "../../{top}/a.png", "x/../../a.png"])
+def test_the_name_of_a_file_outside_has_no_way_up(tmp_path, place):
+    """An image above the sheet gets a name under which a prediction stays in its own folder."""
+    (tmp_path / "sheets" / "x").mkdir(parents=True)
+    sheet = tmp_path / "sheets" / "sheet.csv"
+    _save(tmp_path / "a.png")
+    place = place.format(top=tmp_path.name)
+    sheet.write_text(f"image,mask\n{place},{place}\n")
+    found = read_sheet(str(sheet), None)
+    assert found.problems == []
+    assert found.samples[0].sample in ("a", f"{tmp_path.name}/a")
+
+
+def test_two_files_of_one_name_in_a_sheet_are_named(tmp_path):
+    """Images that differ in their extension alone would be one sample, so both are named."""
+    _save(tmp_path / "a.jpg")
+    found = _sheet(tmp_path, "image,mask\na.png,a_m.png\na.jpg,a_n.png\nsub/b.png,sub/b_m.png\n")
+    assert [one.sample for one in found.samples] == ["sub/b"]
+    assert _reasons(found, tmp_path) == dict.fromkeys(["a.png", "a.jpg"], "2 files are named `a`")
+
+
+@pytest.mark.parametrize(
+    ("rows", "file", "reason"),
+    [
+        (["no.png,a_m.png,,,"], "no.png", "expected the file {folder}/no.png, but found none"),
+        (["a.png,no.png,,,"], "a.png", "expected the file {folder}/no.png, but found none"),
+        (["a.png,,,,"], "a.png", "expected the file {folder}, but found none"),
+        ([",a_m.png,,,"], ".", "expected the file {folder}, but found none"),
+        (["a.png,a_m.png,,,x"], "a.png", "expected a `pixel_size` above 0, but found x"),
+        (["a.png,a_m.png,,,-1"], "a.png", "expected a `pixel_size` above 0, but found -1"),
+        (["a.png,a_m.png,,,0"], "a.png", "expected a `pixel_size` above 0, but found 0"),
+        (["a.png,a_m.png,,,inf"], "a.png", "expected a `pixel_size` above 0, but found inf"),
+        (["a.png,a_m.png,,tset,"], "a.png", "as its part, but found `tset`"),
+        (["a.png,a_m.png,g,,", "a.png,a_n.png,h,,"], "a.png", "expected one `group` for all rows"),
+        (["a.png,a_m.png,,val,", "a.png,a_n.png,,test,"], "a.png", "expected one `part` for all rows"),
+        (["a.png,a_m.png,,,1", "a.png,a_n.png,,,2"], "a.png", "an image, but found 1, 2"),
+    ],
+)
+def test_what_is_wrong_in_a_sheet_is_named(tmp_path, rows, file, reason):
+    """A wrong row is a problem of its image, with its reason, and the other rows are samples."""
+    text = "\n".join(["image,mask,group,part,pixel_size", *rows, "sub/b.png,sub/b_m.png,,,"])
+    found = _sheet(tmp_path, text)
+    assert [one.sample for one in found.samples] == ["sub/b"]
+    reasons = _reasons(found, tmp_path)
+    assert reasons.keys() == {file}
+    assert reason.format(folder=tmp_path) in reasons[file]
+
+
+def test_a_sheets_part_comes_before_the_names(tmp_path):
+    """The patterns of group and part count where the sheet says nothing."""
+    text = "image,mask,group,part\na.png,a_m.png,g,val\nsub/b.png,sub/b_m.png,,\n"
+    found = _sheet(tmp_path, text.replace("sub/b", "train/b"))
+    assert len(found.problems) == 1  # there is no train/b.png yet
+    for name in ("train/b.png", "train/b_m.png", "train/a.png"):
+        _save(tmp_path / name)
+    text = text.replace("sub/b", "train/b").replace("\na.png", "\ntrain/a.png")
+    found = _sheet(tmp_path, text, part="^[^/]+", group="^[^/]+")
+    assert [(one.group, one.part) for one in found.samples] == [("g", "val"), ("train", "train")]
+
+
+@pytest.mark.parametrize("text", ["", "image;mask\na.png;a_m.png\n", "image\na.png\n"])
+def test_a_sheet_without_its_columns_is_refused(tmp_path, text):
+    """An empty sheet, another separator or a missing column is refused with what a header needs."""
+    with pytest.raises(DataError, match=r"`sheet`, .*sheet\.csv.*header with at least `image` and `mask`"):
+        _sheet(tmp_path, text)
+
+
+@pytest.mark.parametrize("content", [None, b"\xff\xfe\x00"])
+def test_a_sheet_that_cannot_be_read_is_refused(tmp_path, content):
+    """A sheet that is not there, or no text, is refused by its name."""
+    if content:
+        (tmp_path / "sheet.csv").write_bytes(content)
+    with pytest.raises(DataError, match=r"`sheet`, .*sheet\.csv: expected a CSV file"):
+        read_sheet(str(tmp_path / "sheet.csv"), None)
+
+
+# Files and pixels
+
+
+def test_image_files_have_their_identity(dataset):
+    """Every image file below a folder is listed with its name, sorted by path."""
+    images, _ = dataset
+    names = ["a", "b", "c", "d", "e", "sub/f", "sub/g"]
+    assert list(image_files(images)) == [(name, images / f"{name}.png") for name in names]
 
 
 def test_the_fingerprint_sees_every_change(dataset):
     """The fingerprint changes with a file's size, time or name, and with nothing else."""
     images, masks = dataset
     before = fingerprint(images, masks)
+    (images / "notes.txt").write_text("seen by nobody")
+    (images / "broken.png").symlink_to(images / "nowhere.png")
     assert fingerprint(images, masks) == before
     os.utime(images / "a.png", ns=(1, 1))
     touched = fingerprint(images, masks)
@@ -258,128 +478,57 @@ def test_the_fingerprint_sees_every_change(dataset):
     assert len({before, touched, renamed, fingerprint(images, masks)}) == 4
 
 
-def test_present_classes_are_told_from_absent_ones():
-    """The index tells which classes a sample holds."""
-    np.testing.assert_array_equal(present(_table({"a": (0, 2), "b": (1,)})), [[1, 0, 1], [0, 1, 0]])
+def test_the_fingerprint_sees_a_change_of_a_sheet(tmp_path):
+    """A change of a sheet, or of a file that it lists, is seen; a file that it does not list counts not."""
+    _sheet(tmp_path, "image,mask\na.png,a_m.png\n")
+    sheet = tmp_path / "sheet.csv"
+    before = fingerprint(sheet)
+    os.utime(tmp_path / "sub/b.png", ns=(1, 1))
+    assert fingerprint(sheet) == before
+    os.utime(tmp_path / "a_m.png", ns=(1, 1))
+    touched = fingerprint(sheet)
+    sheet.write_text("image,mask\na.png,a_m.png\nno.png,no.png\n")
+    assert len({before, touched, fingerprint(sheet)}) == 3
 
 
-grouped = st.lists(st.tuples(st.integers(0, 11), st.integers(1, 7)), min_size=12, max_size=40).filter(
-    lambda drawn: len({group for group, _ in drawn}) >= 8
-)
+def _row(tmp_path, image, masks, **changes):
+    """A row of an index, as the index would have it."""
+    paths = [str(_save(tmp_path / f"mask{number}.png", mask)) for number, mask in enumerate(masks)]
+    row = {"image": str(_save(tmp_path / "image.png", image)), "masks": paths, "mask_resized": False}
+    row |= {"height": np.shape(image)[0], "width": np.shape(image)[1]}
+    row |= {"reading": '{"channels": null, "levels": null}'}
+    row |= {"encoding": '{"kind": "indices", "values": [[0, 0], [1, 1], [2, 2]], "colours": []}'}
+    return SimpleNamespace(**row | changes)
 
 
-@given(drawn=grouped, folds=st.integers(1, 5), seed=st.integers(0, 5))
-def test_no_group_straddles_parts(drawn, folds, seed):
-    """In each fold a sample is in exactly one part, and so is its group; no part is empty."""
-    groups = {f"s{number}": f"g{group}" for number, (group, _) in enumerate(drawn)}
-    classes = {f"s{n}": tuple(c for c in range(3) if bits >> c & 1) for n, (_, bits) in enumerate(drawn)}
-    table = divide(_table(classes, groups), folds=folds, test=0.2, validation=0.15, seed=seed)
-    assert table.columns.tolist() == ["sample", "fold", "part"]
-    for fold in range(folds):
-        rows = table[table["fold"] == fold]
-        assert sorted(rows["sample"]) == sorted(groups)
-        assert rows["part"].groupby(rows["sample"].map(groups)).nunique().max() == 1
-        assert set(rows["part"]) == {"train", "val", "test"}
-    tested = table[table["part"] == "test"].groupby("sample")["fold"].nunique()
-    assert folds == 1 or (tested.max() == 1 and sorted(tested.index) == sorted(groups))
+def test_a_sample_is_read_as_its_row_says(tmp_path):
+    """Pixels become uint8 colour and class indices."""
+    image, mask = read_sample(_row(tmp_path, [[7, 9]], [[[0, 2]]]))
+    np.testing.assert_array_equal(image, [[[7] * 3, [9] * 3]])
+    np.testing.assert_array_equal(mask, [[0, 2]])
+    assert (image.dtype, mask.dtype) == (np.uint8, np.uint8)
 
 
-@pytest.mark.parametrize("folds", [1, 3])
-def test_parts_have_their_shares(folds):
-    """Of a hundred images the shares asked for are tested and validated, within one image."""
-    table = divide(_many(100), folds=folds, test=0.2, validation=0.15, seed=0)
-    for _, rows in table.groupby("fold"):
-        counts = Counter(rows["part"])
-        assert abs(counts["test"] - (20 if folds == 1 else 100 / 3)) < 1
-        assert counts["val"] == 15
+def test_masks_of_one_object_each_are_united(tmp_path):
+    """Several masks are one map of objects; a size that differs is named with a file."""
+    encoding = '{"kind": "instances", "values": [], "colours": []}'
+    row = _row(tmp_path, [[7, 9, 9]], [[[0, 255, 0]], [[0, 0, 255]]], encoding=encoding)
+    np.testing.assert_array_equal(read_sample(row)[1], [[0, 1, 1]])
+    _save(tmp_path / "mask1.png", [[0, 255]])
+    with pytest.raises(DataError, match=r"mask0\.png: expected masks of one size.*found 1x2, 1x3"):
+        read_sample(row)
 
 
-def test_parts_are_stratified():
-    """Each part holds a rare class in about its share of the whole."""
-    index = _table({f"s{number:02d}": (0, 2) if number < 20 else (0, 1) for number in range(80)})
-    table = divide(index, folds=4, test=0.2, validation=0.2, seed=0)
-    rare = table[table["sample"] < "s20"]
-    counts = rare.groupby(["fold", "part"]).size().unstack()
-    assert counts["test"].between(4, 6).all()
-    assert counts["val"].between(3, 5).all()
+def test_a_mask_brought_to_size_keeps_its_labels(tmp_path):
+    """No value comes in between: the nearest is taken."""
+    row = _row(tmp_path, np.zeros((4, 6)), [[[0, 2, 1]]], mask_resized=True)
+    np.testing.assert_array_equal(read_sample(row)[1], [[0, 0, 2, 2, 1, 1]] * 4)
 
 
-def test_the_seed_fixes_the_parts():
-    """The same seed gives the same parts whatever the order of the index; another seed others."""
-    index, options = _many(30), {"folds": 1, "test": 0.2, "validation": 0.2}
-    parts = divide(index, **options, seed=0).set_index("sample")["part"]
-    shuffled = divide(index.iloc[::-1], **options, seed=0).set_index("sample")["part"]
-    assert parts.to_dict() == shuffled.to_dict()
-    assert parts.to_dict() != divide(index, **options, seed=1).set_index("sample")["part"].to_dict()
-
-
-@settings(max_examples=15)
-@given(count=st.integers(10, 60), seed=st.integers(0, 9))
-def test_an_added_sample_moves_hardly_any_other(count, seed):
-    """Adding an image of the same kind moves no other, but for those at the borders of the parts."""
-    index = _table({f"s{number:02d}": (0, 1) for number in range(count + 1)})
-    options = {"folds": 1, "test": 0.2, "validation": 0.2, "seed": seed}
-    after = divide(index, **options).set_index("sample")["part"]
-    before = divide(index.iloc[:-1], **options).set_index("sample")["part"]
-    moved = before[before != after[before.index]]
-    assert moved.value_counts().max() <= 2 or moved.empty
-
-
-@pytest.mark.parametrize(("count", "folds"), [(2, 1), (3, 4)])
-def test_too_few_groups_are_refused(count, folds):
-    """Too few groups for the parts are refused with how many there are and what would help."""
-    with pytest.raises(DataError, match=rf"`split` and `folds`.*independent.*found {count}\. Add images"):
-        divide(_many(count), folds=folds, test=0.2, validation=0.2, seed=0)
-
-
-def test_the_least_number_of_groups_works():
-    """The number of groups that the refusal asks for is enough."""
-    with pytest.raises(DataError, match="at least 4 "):
-        divide(_many(3), folds=2, test=0.2, validation=0.2, seed=0)
-    assert divide(_many(4), folds=2, test=0.2, validation=0.2, seed=0)["sample"].nunique() == 4
-
-
-@given(
-    bits=st.lists(st.integers(1, 7), min_size=1, max_size=25),
-    shares=st.tuples(st.floats(0.01, 1), st.floats(0.01, 1)),
-    seed=st.integers(0, 9),
-)
-def test_fractions_are_nested_and_hold_every_class(bits, shares, seed):
-    """A smaller share lies within a larger one; each holds every class and no sample twice."""
-    classes = {f"s{n}": tuple(c for c in range(3) if value >> c & 1) for n, value in enumerate(bits)}
-    small, large = (select(_table(classes), share, seed) for share in sorted(shares))
-    assert small == large[: len(small)]
-    assert len(set(large)) == len(large)
-    assert len(small) >= round(min(shares) * len(bits))
-    held = set().union(*(classes[sample] for sample in small))
-    assert held == set().union(*classes.values())
-
-
-def test_the_whole_is_everything_once():
-    """A fraction of 1 takes every sample once."""
-    assert sorted(select(_many(20), 1.0, 0)) == _many(20)["sample"].tolist()
-
-
-def test_a_fraction_has_its_size():
-    """A tenth of fifty images is five."""
-    assert len(select(_many(50), 0.1, 0)) == 5
-
-
-def test_the_seed_fixes_the_fraction():
-    """The same seed draws the same images whatever the order of the index; another seed others."""
-    first = select(_many(30), 0.3, 0)
-    assert first == select(_many(30).iloc[::-1], 0.3, 0)
-    assert set(first) != set(select(_many(30), 0.3, 1))
-
-
-def test_masks_of_two_encodings_are_refused(tmp_path):
-    """Some of my masks say 255 for the cell, some say 1: nothing is guessed, both readings are named."""
-    for name, value in {"a": 255, "b": 255, "c": 1}.items():
-        for folder, array in {
-            "images": np.zeros((4, 4, 3), np.uint8),
-            "masks": np.array([[0, value]] * 2, np.uint8).repeat(2, axis=0).repeat(2, axis=1),
-        }.items():
-            (tmp_path / folder).mkdir(exist_ok=True)
-            Image.fromarray(array).save(tmp_path / folder / f"{name}.png")
-    with pytest.raises(DataError, match="1 with the value 1 and 2 with 255.*labels: indices"):
-        build_index(str(tmp_path / "images"), str(tmp_path / "masks"), 2, "auto", None)
+@pytest.mark.parametrize("name", ["image", "mask0"])
+def test_a_file_that_changed_its_size_is_named(tmp_path, name):
+    """A file of another size than was indexed stops, since plans rest on it."""
+    row = _row(tmp_path, [[7, 9]], [[[0, 2]]])
+    _save(tmp_path / f"{name}.png", [[0], [1]])
+    with pytest.raises(DataError, match=rf"{name}\.png: .*indexed, 1x2, but found 2x1.*indexed anew"):
+        read_sample(row)

@@ -1,205 +1,235 @@
-"""The samples of a data set: found, read, checked, measured, and divided without leakage.
+"""The samples of a data set: an image with its mask or masks, found in folders or listed in a sheet.
 
-A sample's identity is its image's POSIX path under the image folder, without extension, in Unicode
-NFC. Every random choice hashes that identity, so an added sample moves hardly any other: only those at
-the borders between parts.
+A sample's identity is its image's POSIX path under the image folder (or the sheet's own folder), without
+extension, in Unicode NFC. Every random choice hashes that identity, so an added sample moves hardly any
+other. What is found is only names; `read_sample` reads the pixels of one row of the index.
 
-The index is a table, one row a sample: ``sample, group, image, mask`` (paths), ``height, width``
-(pixels), ``encoding`` (how the mask is read; see `stratagem.labels`), and ``pixels_0 .. pixels_{K-1}``,
-the mask's pixels of each class.
+A sheet is a CSV file with a row an image: ``image, mask``, and as far as known ``group, part`` (train,
+val, test) and ``pixel_size``. Several rows of one image are several masks of it, one an object.
 """
 
+import functools
 import hashlib
+import json
+import math
+import os
 import re
 import unicodedata
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pandas as pd
 
 from stratagem.errors import DataError
-from stratagem.image import EXTENSIONS, read_image, read_plane
-from stratagem.labels import recognise, undeclared
+from stratagem.image import EXTENSIONS, Reading, read_image
+from stratagem.labels import Encoding, RawMask, read_mask, to_classes, unite
 
-__all__ = ["Index", "build_index", "divide", "fingerprint", "present", "require_good", "select"]
+__all__ = [
+    "Found",
+    "Sample",
+    "find",
+    "fingerprint",
+    "group_of",
+    "image_files",
+    "read_mask_of",
+    "read_sample",
+    "read_sheet",
+]
+
+PARTS = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val"}
+PARTS |= {"test": "test", "testing": "test"}
+USUAL = ("{stem}_mask", "{stem}_masks", "{stem}-mask", "{stem}_label", "{stem}_labels", "{stem}_seg")
+USUAL += ("{stem}_gt", "{stem}_*", "{stem}/*", "mask_{stem}")
 
 
 @dataclass(frozen=True)
-class Index:
-    """What was found in the two folders.
+class Sample:
+    """One image and what belongs to it.
 
     Attributes
     ----------
-    table : DataFrame
-        One row a usable sample, sorted by sample.
-    problems : DataFrame
-        ``file, reason``: one row a file that cannot be used.
+    sample : str
+        Its identity.
+    image : path
+    masks : tuple of path
+        One; several where each holds one object.
+    group : str
+        Samples of one group never straddle two parts of a split.
+    part : {"train", "val", "test"} or None
+        Where the user says so.
+    pixel_size : float
+        Of the side of a pixel, in a unit of the user's; NaN where it is not known.
     """
 
-    table: pd.DataFrame
-    problems: pd.DataFrame
+    sample: str
+    image: Path
+    masks: tuple[Path, ...]
+    group: str
+    part: str | None = None
+    pixel_size: float = math.nan
 
 
-def build_index(images: str, masks: str, classes: int, labels: str, group: str | None) -> Index:
-    """Read and check every image and mask of two folders.
+@dataclass
+class Found:
+    """Samples, sorted by identity, and ``(file, reason)`` of every file that is none."""
+
+    samples: list[Sample] = field(default_factory=list)
+    problems: list[tuple[str, str]] = field(default_factory=list)
+
+
+def find(images: str, masks: str, pattern: str, group: str | None, part: str | None = None) -> Found:
+    """The samples of a folder of images and a folder of masks, which may be one and the same.
 
     Parameters
     ----------
     images, masks : path
-        The folders; a mask has its image's path below the folder, with any extension.
-    classes : int
-        How many are declared.
-    labels : {"auto", "indices", "binary"}
-        How masks are to be read.
-    group : str or None
-        Regular expression over the sample's name; see `stratagem.study.Split`.
-    """
-    image_files, problems = _by_sample(Path(images), "images")
-    mask_files, mask_problems = _by_sample(Path(masks), "masks")
-    problems += mask_problems
-    for sample in mask_files.keys() - image_files.keys():
-        problems.append((mask_files[sample][0], f"no image `{sample}` in {images} for this mask"))
-    rows, histograms = [], []
-    for sample in sorted(image_files):
-        found = image_files[sample], mask_files.get(sample, [None])
-        if max(map(len, found)) > 1:
-            continue  # two files of one name: among the problems already
-        try:
-            row, histogram = _measure(sample, found[0][0], found[1][0], masks)
-        except DataError as error:
-            problems.append((error.where, f"expected {error.expected}, but found {error.found}"))
-            continue
-        rows.append(row | {"group": group_of(sample, group)})
-        histograms.append(histogram)
-    return _checked(rows, histograms, problems, classes, labels)
-
-
-def group_of(sample: str, pattern: str | None) -> str:
-    """The part of a sample's name that the pattern matches; the whole name where it does not."""
-    match = re.search(pattern, sample) if pattern else None
-    if match is None:
-        return sample
-    return (match.group(1) if match.re.groups else match.group(0)) or sample
-
-
-def require_good(index: Index, classes: list[str], policy: str, problems: str) -> None:
-    """Stop where samples are bad and the study does not say to skip them, or where none is left.
+        Searched with their subfolders; a mask has its image's subfolder.
+    pattern : str
+        A mask's name: ``{stem}`` stands for the image's name without extension, ``*`` behind it for
+        anything within one name; with an extension or without.
+    group, part : str or None
+        Regular expressions over the sample's name: what they match (their first bracket, if any) is the
+        group, the part.
 
     Raises
     ------
     DataError
-        Naming how many are bad, the first of them, and the table that lists all.
+        If one of the folders does not exist.
     """
-    bad = len(index.problems)
-    if bad and policy == "stop":
-        first = index.problems.iloc[0]
-        raise DataError(
-            expected="every file usable",
-            found=f"{bad} that are not; the first is {first['file']}: {first['reason']}",
-            where=problems,
-            remedy="Mend the files listed there, or set `bad_samples: skip` to go on without them.",
-        )
-    if index.table.empty:
-        raise DataError(
-            expected="at least one image with its mask",
-            found="none",
-            where="config keys `images` and `masks`",
-            remedy="Check the folders: a mask has its image's name, with any extension.",
-        )
-    for number, name in enumerate(classes):
-        if index.table[f"pixels_{number}"].sum() == 0:
-            raise DataError(
-                expected=f"pixels of each declared class, {classes}",
-                found=f"none of class {number}, `{name}` (masks read as `{index.table['encoding'].iat[0]}`)",
-                where="config key `classes`",
-                remedy="Remove the class, or set `labels` to how the masks are encoded.",
+    found, together = Found(), Path(images) == Path(masks)
+    pictures = _listed(Path(images), "images", Path(masks), found)
+    mask_files = pictures if together else _listed(Path(masks), "masks", Path(images), found)
+    pairs = _paired(pictures, mask_files, pattern)
+    taken = {path for paths in pairs.values() for path in paths}
+    by_name = defaultdict(list)
+    for name, path in pictures:
+        if path not in taken:
+            by_name[name].append(path)
+    complete = by_name.keys() <= pairs.keys()
+    hint = "" if complete else _usual(pictures, mask_files, pattern)
+    missing = f"expected a mask named `{pattern}` in {masks}{hint}"
+    for name, paths in sorted(by_name.items()):
+        own = pairs.get(name, [])
+        faults = _faults(name, paths, own, several="*" in pattern, missing=missing)
+        found.problems += faults
+        if not faults:
+            _add(found, Sample(name, paths[0], tuple(own), group_of(name, group)), part)
+    for name in sorted(pairs.keys() - by_name.keys()):
+        reason = f"its image, `{name}`, is itself taken for the mask of another"
+        found.problems += [(str(path), reason) for path in pairs[name]]
+    if not together:  # in a folder of both, what is no mask is an image
+        lonely = [path for _, path in mask_files if path not in taken]
+        found.problems += [(str(path), f"no image in {images} for this mask") for path in lonely]
+    return found
+
+
+def read_sheet(path: str, group: str | None, part: str | None = None) -> Found:
+    """The samples that a sheet lists; see the module's docstring.
+
+    Raises
+    ------
+    DataError
+        If the sheet cannot be read or lacks a column.
+    """
+    table = _table(Path(path))
+    found = Found()
+    for image, rows in table.groupby("image", sort=True):
+        file = Path(path).parent / image
+        try:
+            _require_file(file, file)
+            name = _identity(file, Path(path).parent)
+            said = {key: _one_value(rows, key, file) for key in ("group", "part", "pixel_size")}
+            sample = Sample(
+                name,
+                file,
+                tuple(_require_file(Path(path).parent / mask, file) for mask in rows["mask"]),
+                said["group"] or group_of(name, group),
+                pixel_size=_positive(said["pixel_size"], file),
             )
+        except DataError as error:
+            found.problems.append((error.where, f"expected {error.expected}, but found {error.found}"))
+            continue
+        _add(found, sample, part, said["part"])
+    return _without_namesakes(found)
 
 
-def fingerprint(*folders: str) -> str:
-    """A digest of the path, size and time of every image file below the folders."""
+def group_of(sample: str, pattern: str | None) -> str:
+    """The part of a sample's name that the pattern matches; the whole name where it does not."""
+    return _matched(sample, pattern) or sample
+
+
+def fingerprint(*places: str) -> str:
+    """A digest of the path, size and time of every image file below some folders or listed in a sheet."""
     digest = hashlib.sha256()
-    for folder in folders:
-        for name, path in _image_files(Path(folder)):
+    for place in map(Path, places):
+        for name, path in image_files(place) if place.is_dir() else _sheet_files(place):
             if path.is_file():  # not a broken link
                 status = path.stat()
                 digest.update(f"{name}{path.suffix}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
     return digest.hexdigest()[:12]
 
 
-def divide(index: pd.DataFrame, *, folds: int, test: float, validation: float, seed: int) -> pd.DataFrame:
-    """Training, validation and test samples, by group, stratified by the classes present.
+def image_files(folder: Path) -> Iterator[tuple[str, Path]]:
+    """Every image file below a folder, with its identity; nothing hidden."""
+    return ((_identity(path, folder), path) for path in _visible(folder) if _is_image(path))
 
-    Parameters
-    ----------
-    index : DataFrame
-        The index.
-    folds : int
-        1: the share `test` is tested. k: each group is tested in exactly one of k folds.
-    test, validation : float
-        Shares of the groups.
-    seed : int
-        Other seeds give other parts.
 
-    Returns
-    -------
-    DataFrame
-        ``sample, fold, part``, part being one of train, val, test.
+def read_sample(row) -> tuple[np.ndarray, np.ndarray]:
+    """The pixels of one row of the index: image, uint8 (H, W, 3), and mask, uint8 (H, W).
 
     Raises
     ------
     DataError
-        If there are too few groups to give every part one.
+        If a file cannot be read, or changed its size since it was indexed.
     """
-    groups = index.assign(classes=_signatures(index)).groupby("group")["classes"].agg(_union)
-    order = _stratified(groups, seed)
-    count = len(order)
-    tested = max(1, round(test * count)) if folds == 1 else -(-count // folds)
-    validated = max(1, round(validation * count))
-    if count < tested + validated + 1 or count < folds:
+    image = read_image(row.image, _reading(row.reading))
+    mask = to_classes(read_mask_of(row), _encoding(row.encoding), image, where=str(row.masks[0]))
+    for path, array in ((row.image, image), (row.masks[0], mask)):
+        if array.shape[:2] != (row.height, row.width):
+            raise DataError(
+                expected=f"the size that was indexed, {row.height}x{row.width}",
+                found=f"{array.shape[0]}x{array.shape[1]}",
+                where=str(path),
+                remedy="Start again: a data set that changed is indexed anew.",
+            )
+    return image, mask
+
+
+def read_mask_of(row) -> RawMask:
+    """The mask of one row as stored: one object's masks united, brought to the image's size if asked for."""
+    masks = [read_mask(path) for path in row.masks]
+    mask = masks[0] if len(masks) == 1 else _united(masks, str(row.masks[0]))
+    if not row.mask_resized:
+        return mask
+    values = cv2.resize(mask.values, (row.width, row.height), interpolation=cv2.INTER_NEAREST_EXACT)
+    return RawMask(values, mask.palette, mask.bilevel)
+
+
+def _united(masks: list[RawMask], where: str) -> RawMask:
+    try:
+        return unite(masks)
+    except DataError as error:
         raise DataError(
-            expected=f"at least {max(tested + validated + 1, folds)} independent images or groups",
-            found=f"{count}",
-            where="config keys `split` and `folds`",
-            remedy="Add images, lower `folds` or the shares, or make groups smaller.",
-        )
-    parts = [_parts(order, fold, folds, tested, validated) for fold in range(folds)]
-    table = pd.concat(parts, ignore_index=True)
-    return index[["sample", "group"]].merge(table, on="group")[["sample", "fold", "part"]]
+            expected=error.expected, found=error.found, where=where, remedy=error.remedy
+        ) from error
 
 
-def select(index: pd.DataFrame, fraction: float, seed: int) -> list[str]:
-    """A share of the samples that holds every class; smaller shares lie within larger ones.
-
-    Parameters
-    ----------
-    index : DataFrame
-        Rows of the training samples alone.
-    fraction : float
-        At least one image a class is taken, whatever the share.
-    seed : int
-        Other seeds draw other samples.
-    """
-    signatures = pd.Series(_signatures(index).to_numpy(), index=index["sample"])
-    order = _stratified(signatures, seed)
-    cover: list[str] = []
-    for number in sorted(_union(signatures)):
-        if not any(number in signatures[sample] for sample in cover):
-            cover.append(next(sample for sample in order if number in signatures[sample]))
-    order = cover + [sample for sample in order if sample not in set(cover)]
-    return order[: max(len(cover), round(fraction * len(order)))]
+@functools.lru_cache(maxsize=8)
+def _encoding(record: str) -> Encoding:
+    return Encoding.from_record(json.loads(record))
 
 
-def present(index: pd.DataFrame) -> np.ndarray:
-    """Which classes each sample holds: bool, (N, K)."""
-    return index.filter(regex=r"^pixels_\d+$").to_numpy() > 0
+@functools.lru_cache(maxsize=8)
+def _reading(record: str) -> Reading:
+    return Reading(**{key: value and tuple(value) for key, value in json.loads(record).items()})
 
 
-def _by_sample(folder: Path, key: str) -> tuple[dict[str, list[Path]], list[tuple[Path, str]]]:
-    """The files of each sample's name, and a problem for each file that shares its name."""
+def _listed(folder: Path, key: str, other: Path, found: Found) -> list[tuple[str, Path]]:
+    """The image files of a folder, without the other folder within it; links out of it are problems."""
     if not folder.is_dir():
         raise DataError(
             expected="a folder",
@@ -207,104 +237,159 @@ def _by_sample(folder: Path, key: str) -> tuple[dict[str, list[Path]], list[tupl
             where=f"config key `{key}`, {folder}",
             remedy="Correct the path.",
         )
-    found: dict[str, list[Path]] = defaultdict(list)
-    for name, path in _image_files(folder):
-        found[name].append(path)
-    problems = [
-        (path, f"{len(paths)} files are named `{name}`; one was expected")
-        for name, paths in found.items()
-        if len(paths) > 1
-        for path in paths
-    ]
-    return found, problems
-
-
-def _image_files(folder: Path) -> Iterator[tuple[str, Path]]:
-    """Every image file below a folder, with its sample's name; nothing hidden."""
-    for path in sorted(folder.rglob("*")):
-        name = path.relative_to(folder).with_suffix("").as_posix()
-        hidden = any(part.startswith(".") for part in Path(name).parts)
-        if path.suffix.lower() in EXTENSIONS and not hidden:
-            yield unicodedata.normalize("NFC", name), path
-
-
-def _measure(sample: str, image: Path, mask: Path | None, masks: str) -> tuple[dict, np.ndarray]:
-    if mask is None:
-        raise DataError(
-            expected=f"a mask `{sample}` in {masks}", found="none", where=str(image), remedy="Add it."
-        )
-    height, width = read_image(image).shape[:2]
-    values = read_plane(mask)
-    if values.shape != (height, width):
-        raise DataError(
-            expected=f"a mask of its image's size, {height}x{width} (height x width)",
-            found=f"{values.shape[0]}x{values.shape[1]}",
-            where=str(mask),
-            remedy="Replace it.",
-        )
-    row = {"sample": sample, "image": str(image), "mask": str(mask), "height": height, "width": width}
-    return row, np.bincount(values.ravel(), minlength=256)
-
-
-def _checked(rows, histograms, problems, classes: int, labels: str) -> Index:
-    counts = np.array(histograms, dtype=np.int64).reshape(-1, 256)
-    _require_one_encoding(counts > 0, classes, labels)
-    encoding = recognise(counts.any(axis=0), classes, labels)
-    good = []
-    for row, count in zip(rows, counts, strict=True):
-        strange = undeclared(count > 0, classes, encoding)
-        if strange:
-            shown = ", ".join(map(str, strange[:5])) + (", ..." if len(strange) > 5 else "")
-            legal = "0 and 255" if encoding == "binary" else f"0 to {classes - 1}, or 255 for ignore"
-            problems.append((row["mask"], f"expected values {legal}, but found {shown}"))
+    inside, root = [], folder.resolve()
+    holds_other = other != folder and other.is_relative_to(folder)
+    for path in _visible(folder):
+        if holds_other and path.is_relative_to(other):
             continue
-        per_class = count[[0, 255]] if encoding == "binary" else count[:classes]
-        good.append(
-            row | {"encoding": encoding} | {f"pixels_{number}": int(n) for number, n in enumerate(per_class)}
+        leaves = path.is_symlink() and not path.resolve().is_relative_to(root)
+        if leaves and (path.is_dir() or _is_image(path)):
+            reason = "a link that leaves the folder; name the folder it leads to, or list it in a `sheet`"
+            found.problems.append((str(path), reason))
+        elif _is_image(path):
+            inside.append((_identity(path, folder), path))
+    return inside
+
+
+def _visible(folder: Path) -> list[Path]:
+    """All that is below a folder, sorted; nothing hidden, nor what is in a linked folder."""
+    paths = sorted(folder.rglob("*"))
+    return [path for path in paths if not any(part[0] == "." for part in path.relative_to(folder).parts)]
+
+
+def _is_image(path: Path) -> bool:
+    return path.suffix.lower() in EXTENSIONS and not path.is_dir()
+
+
+def _faults(name: str, images: list[Path], masks: list[Path], *, several: bool, missing: str) -> list:
+    """``(file, reason)`` of each file of a name that is no one image with one mask, or with several."""
+    if len(images) > 1:
+        return [(str(path), f"{len(images)} files are named `{name}`") for path in images]
+    if not masks:
+        return [(str(images[0]), missing)]
+    if len(masks) > 1 and not several:
+        return [(str(path), f"{len(masks)} masks are those of `{name}`") for path in masks]
+    return []
+
+
+def _paired(images: list[tuple[str, Path]], masks: list[tuple[str, Path]], pattern: str) -> dict:
+    """The masks of each image's name: those whose name is the pattern with the image's name in it."""
+    before, after = pattern.split("{stem}")
+    with_extension = after.lower().endswith(tuple(EXTENSIONS))
+    ending = re.compile(re.escape(after).replace(r"\*", "[^/]*"))
+    beginnings = {}
+    for name, path in images:
+        folder, _, stem = name.rpartition("/")
+        beginnings.setdefault(f"{folder}/{before}{stem}" if folder else f"{before}{stem}", []).append(
+            (name, path)
         )
-    columns = ["sample", "group", "image", "mask", "height", "width", "encoding"]
-    columns += [f"pixels_{number}" for number in range(classes)]
-    listed = pd.DataFrame([(str(file), reason) for file, reason in problems], columns=["file", "reason"])
-    return Index(pd.DataFrame(good, columns=columns), listed.sort_values("file"))
+    pairs = defaultdict(list)
+    for name, path in masks:
+        name = name + path.suffix if with_extension else name
+        for cut in range(len(name), 0, -1):
+            found = [image for image, file in beginnings.get(name[:cut], ()) if file != path]
+            if found and ending.fullmatch(name[cut:]):
+                pairs[found[0]].append(path)
+                break
+    return pairs
 
 
-def _require_one_encoding(values: np.ndarray, classes: int, labels: str) -> None:
-    """Stop where some masks say 1 and others 255 for what may be one class: bool, (N, 256)."""
-    ones, full = values[:, 1], values[:, 255]
-    if labels == "auto" and classes == 2 and ones.any() and full.any() and not (ones & full).any():
+def _usual(images, masks, pattern: str) -> str:
+    """The usual pattern that pairs most images, as a hint; nothing where none pairs any."""
+    counts = {usual: len(_paired(images, masks, usual)) for usual in USUAL if usual != pattern}
+    best = max(counts, key=counts.get)
+    if counts[best] <= max(0, len(images) / 2 - 1):
+        return ""
+    return f'; `mask_name: "{best}"` would give {counts[best]} images one'
+
+
+def _add(found: Found, sample: Sample, pattern: str | None, said: str = "") -> None:
+    """Take a sample, with the part that is said of it or that its name says."""
+    word = said or _matched(sample.sample, pattern) or ""
+    if word and word.lower() not in PARTS:
+        reason = f"expected one of {', '.join(PARTS)} as its part, but found `{word}`"
+        found.problems.append((str(sample.image), reason))
+        return
+    found.samples.append(Sample(**vars(sample) | {"part": PARTS.get(word.lower())}))
+
+
+def _matched(sample: str, pattern: str | None) -> str | None:
+    match = re.search(pattern, sample) if pattern else None
+    return match and (match.group(1) if match.re.groups else match.group(0))
+
+
+def _sheet_files(path: Path) -> list[tuple[str, Path]]:
+    """A sheet and the files that it lists, with their names."""
+    table = _table(path)
+    listed = sorted({*table["image"], *table["mask"]})
+    return [(path.name, path), *((name, path.parent / name) for name in listed)]
+
+
+def _identity(path: Path, folder: Path) -> str:
+    inside = path.relative_to(folder) if path.is_relative_to(folder) else path.relative_to(path.anchor)
+    plain = Path(os.path.normpath(inside.with_suffix("")))
+    # An identity becomes the path of a prediction, which must not leave its folder.
+    return unicodedata.normalize("NFC", "/".join(part for part in plain.parts if part != ".."))
+
+
+def _without_namesakes(found: Found) -> Found:
+    """The samples of a sheet, sorted, without those that share an identity."""
+    counts = Counter(sample.sample for sample in found.samples)
+    kept = Found(problems=found.problems)
+    for sample in sorted(found.samples, key=lambda sample: sample.sample):
+        count = counts[sample.sample]
+        if count > 1:
+            kept.problems.append((str(sample.image), f"{count} files are named `{sample.sample}`"))
+        else:
+            kept.samples.append(sample)
+    return kept
+
+
+def _table(path: Path) -> pd.DataFrame:
+    remedy = "Give the sheet a header with at least `image` and `mask`, and a row an image."
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False, skipinitialspace=True)
+    except (OSError, ValueError) as error:
         raise DataError(
-            expected="masks of one encoding",
-            found=f"{ones.sum()} with the value 1 and {full.sum()} with 255, none with both",
-            where="config key `labels`",
-            remedy="Set `labels: indices` if 255 means ignore there, else bring the masks to one encoding.",
+            expected="a CSV file", found=str(error), where=f"config key `sheet`, {path}", remedy=remedy
+        ) from error
+    missing = {"image", "mask"} - set(table.columns)
+    if missing:
+        raise DataError(
+            expected="the columns `image` and `mask`",
+            found=f"{', '.join(table.columns)}",
+            where=f"config key `sheet`, {path}",
+            remedy=remedy,
         )
+    table = table.reindex(columns=["image", "mask", "group", "part", "pixel_size"], fill_value="")
+    return table.drop_duplicates()  # a mask that is listed twice is one mask
 
 
-def _signatures(index: pd.DataFrame) -> pd.Series:
-    return pd.Series([tuple(np.flatnonzero(row).tolist()) for row in present(index)], index=index.index)
+def _one_value(rows: pd.DataFrame, key: str, image: Path) -> str:
+    values = sorted(set(rows[key]))
+    if len(values) > 1:
+        raise DataError(
+            expected=f"one `{key}` for all rows of an image",
+            found=", ".join(values),
+            where=str(image),
+            remedy="Mend the sheet.",
+        )
+    return values[0]
 
 
-def _union(signatures: pd.Series) -> tuple[int, ...]:
-    return tuple(sorted(set().union(*signatures)))
+def _require_file(path: Path, image: Path) -> Path:
+    if not path.is_file():
+        raise DataError(expected=f"the file {path}", found="none", where=str(image), remedy="Mend the sheet.")
+    return path
 
 
-def _stratified(signatures: pd.Series, seed: int) -> list[str]:
-    """The names in an order every stretch of which holds each signature in its share."""
-    names = pd.DataFrame({"signature": signatures, "draw": [_draw(seed, n) for n in signatures.index]})
-    names["rank"] = names.groupby("signature")["draw"].rank(method="first")
-    names["place"] = (names["rank"] - 0.5) / names.groupby("signature")["draw"].transform("size")
-    return names.sort_values(["place", "draw"]).index.tolist()
-
-
-def _draw(seed: int, name: str) -> int:
-    digest = hashlib.blake2b(f"{seed}/{name}".encode(), digest_size=7).digest()
-    return int.from_bytes(digest, "big")
-
-
-def _parts(order: list[str], fold: int, folds: int, tested: int, validated: int) -> pd.DataFrame:
-    start = fold * len(order) // folds
-    stop = (fold + 1) * len(order) // folds if folds > 1 else tested
-    rest = order[stop:] + order[:start]
-    parts = [(name, fold, "test") for name in order[start:stop]]
-    parts += [(name, fold, "val" if place < validated else "train") for place, name in enumerate(rest)]
-    return pd.DataFrame(parts, columns=["group", "fold", "part"])
+def _positive(text: str, image: Path) -> float:
+    try:
+        number = float(text or "nan")
+    except ValueError:
+        number = -1.0
+    if number <= 0 or number == math.inf:
+        raise DataError(
+            expected="a `pixel_size` above 0", found=text, where=str(image), remedy="Mend the sheet."
+        )
+    return number

@@ -1,0 +1,86 @@
+"""Images that are there twice: the same pixels, or the same picture stored another way.
+
+Of each image a print is kept: its grey values at 32x32, without their slow part (a Gaussian of 2), of
+zero mean and unit length. The correlation of two prints is near 1 for one picture that was compressed,
+resized, brightened or made noisy, and far below for two pictures of one kind: on two collections of
+micrographs (664 and 22 images) all such copies reach 0.94, while the pairs of different pictures, but
+for one that shows the same cells twice, stay below 0.48.
+"""
+
+import hashlib
+
+import cv2
+import numpy as np
+import pandas as pd
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+__all__ = ["Print", "clusters", "pairs", "take_print"]
+
+SIDE = 32  # pixels
+SLOW = 2.0  # standard deviation in these pixels
+NEAR = 0.8  # correlation from which two pictures are one
+SCALE = 127 * 4  # of a unit vector's entries in int8: the largest are about a quarter
+ROWS = 1024  # compared at once
+
+Print = tuple[str, np.ndarray]
+
+
+def take_print(raw: np.ndarray) -> Print:
+    """The digest of an image's pixels, and its print, int8 (1024,).
+
+    The digest is empty for an image of one colour, since an empty picture is no copy of another, and the
+    print is zeros for one without any detail.
+
+    Parameters
+    ----------
+    raw : (H, W) or (H, W, C)
+        Any dtype.
+    """
+    full = raw.astype(np.float32) if raw.ndim == 2 else raw.mean(axis=2, dtype=np.float32)
+    grey = cv2.resize(full, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+    detail = grey - cv2.GaussianBlur(grey, (0, 0), SLOW)
+    detail -= detail.mean()
+    length = np.linalg.norm(detail)
+    unit = detail / length if length > 1e-3 * max(1.0, np.abs(grey).max()) else np.zeros_like(detail)
+    return _digest(raw), np.rint((unit * SCALE).clip(-127, 127)).astype(np.int8).ravel()
+
+
+def pairs(samples: list[str], prints: list[Print]) -> pd.DataFrame:
+    """The duplicates among some images.
+
+    Returns
+    -------
+    DataFrame
+        ``sample, other, kind`` (exact, near) ``, correlation``.
+    """
+    digests = np.array([digest for digest, _ in prints])
+    vectors = np.array([vector for _, vector in prints], np.float32).reshape(-1, SIDE**2)
+    vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1)
+    rows = []
+    for start in range(0, len(samples), ROWS):
+        correlation = vectors[start : start + ROWS] @ vectors[start:].T
+        equal = (digests[start : start + ROWS, None] == digests[None, start:]) & (digests[start:] != "")
+        for one, other in np.argwhere(np.triu((correlation >= NEAR) | equal, 1)):
+            kind = "exact" if equal[one, other] else "near"
+            value = 1.0 if equal[one, other] else float(correlation[one, other])
+            rows.append((samples[start + one], samples[start + other], kind, value))
+    return pd.DataFrame(rows, columns=["sample", "other", "kind", "correlation"])
+
+
+def _digest(raw: np.ndarray) -> str:
+    if (raw == raw[0, 0]).all():
+        return ""
+    digest = hashlib.blake2b(f"{raw.shape}{raw.dtype}".encode(), digest_size=12)
+    digest.update(np.ascontiguousarray(raw).data)
+    return digest.hexdigest()
+
+
+def clusters(names: list[str], linked: pd.DataFrame) -> pd.Series:
+    """The first name of each name's cluster, by name, where ``sample`` and ``other`` belong together."""
+    place = {name: number for number, name in enumerate(names)}
+    ends = [linked[key].map(place).to_numpy(int) for key in ("sample", "other")]
+    links = coo_array((np.ones(len(linked)), tuple(ends)), shape=(len(names),) * 2)
+    _, labels = connected_components(links, directed=False)
+    first = pd.Series(names).groupby(labels).transform("first")
+    return pd.Series(first.to_numpy(), index=names)

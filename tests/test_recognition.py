@@ -1,0 +1,539 @@
+"""How a set of masks is encoded is read off the set, or the set is refused with both ways to read it."""
+
+import re
+
+import cv2
+import numpy as np
+import pytest
+import yaml
+
+from stratagem.errors import DataError
+from stratagem.labels import IGNORE, Encoding, RawMask, to_classes
+from stratagem.recognition import recognise, undeclared
+from stratagem.summary import Summary, summarise
+
+TWO = ["background", "nucleus"]
+THREE = ["background", "nucleus", "edge"]
+AUTO = {"encoding": "auto"}
+SIDE = 64
+
+
+def _blobs(number: int, count: int = 3, side: int = SIDE) -> np.ndarray:
+    """A mask's truth: discs that do not touch, numbered 1 .. count, on 0."""
+    rng = np.random.default_rng(number)
+    objects = np.zeros((side, side), np.int32)
+    cells = rng.permutation(16)[:count]
+    for label, cell in enumerate(cells.tolist(), start=1):
+        row, column = (side // 4 * place + side // 8 for place in divmod(cell, 4))
+        cv2.circle(objects, (column, row), side // 10, label, thickness=-1)
+    return objects
+
+
+def _truths(files: int = 6) -> list[np.ndarray]:
+    """Class indices of a set, uint8: blobs of class 1 and 2, one mask empty."""
+    return [np.zeros((SIDE, SIDE), np.uint8), *((_blobs(n) % 3).astype(np.uint8) for n in range(1, files))]
+
+
+def _foregrounds(files: int = 6) -> list[np.ndarray]:
+    """Foreground of a set, bool: one mask empty, one full."""
+    full = np.ones((SIDE, SIDE), bool)
+    return [np.zeros((SIDE, SIDE), bool), full, *(_blobs(n) > 0 for n in range(files - 2))]
+
+
+def _grey(arrays) -> list[RawMask]:
+    return [RawMask(np.ascontiguousarray(array)) for array in arrays]
+
+
+def _summaries(masks, images=None) -> list[Summary]:
+    images = images or [None] * len(masks)
+    return [summarise(mask, image) for mask, image in zip(masks, images, strict=True)]
+
+
+def _recognised(masks, classes=TWO, wanted=AUTO, images=None):
+    return recognise(_summaries(masks, images), classes, wanted)
+
+
+def _stop(masks, classes=TWO, wanted=AUTO, images=None) -> str:
+    with pytest.raises(DataError) as caught:
+        _recognised(masks, classes, wanted, images)
+    return str(caught.value)
+
+
+def _reads_back(masks, truths, encoding: Encoding, images=None) -> None:
+    """Each mask, read as recognised, gives the classes that it was made of."""
+    images = images or [None] * len(masks)
+    for mask, truth, image in zip(masks, truths, images, strict=True):
+        np.testing.assert_array_equal(to_classes(mask, encoding, image), truth)
+
+
+def _lines(text: str) -> list[dict]:
+    """The lines of config in a message, as YAML reads them."""
+    return [yaml.safe_load(line)["labels"] for line in re.findall(r"`(labels: .*?)`", text)]
+
+
+# Recognised
+
+
+@pytest.mark.parametrize("high", [1, 7, 128, 255, 65535])
+def test_0_and_another_value_are_background_and_foreground(high):
+    """Two values, 0 and another, are background and foreground, whatever the other is."""
+    truths = _foregrounds()
+    masks = _grey(np.where(truth, high, 0).astype(np.uint16 if high > 255 else np.uint8) for truth in truths)
+    found = _recognised(masks)
+    assert found.understood == f"0 and {high} in all 6 masks: 0 = background, {high} = nucleus"
+    assert found.notes == ["Background alone in 1 of 6 masks."]
+    _reads_back(masks, truths, found.encoding)
+
+
+@pytest.mark.parametrize("high", [1, 255])
+@pytest.mark.parametrize("shape", [(1, 2), (3, 1), (2, 2)])
+def test_one_tiny_mask_is_enough(high, shape):
+    """A set of a single mask of a few pixels is read."""
+    mask = np.zeros(shape, np.uint8)
+    mask.flat[0] = high
+    found = _recognised(_grey([mask]))
+    assert found.understood == f"0 and {high} in the one mask: 0 = background, {high} = nucleus"
+    assert found.notes == []
+    _reads_back(_grey([mask]), [mask > 0], found.encoding)
+
+
+@pytest.mark.parametrize("ignored", [False, True])
+def test_class_indices_are_the_classes(ignored):
+    """Values from 0 to the last class are the classes, 255 is ignored."""
+    truths = _truths()
+    for truth in truths if ignored else []:
+        truth[0, 0] = IGNORE
+    found = _recognised(_grey(truths), THREE)
+    assert found.encoding.kind == "indices"
+    assert found.understood.endswith(
+        "masks: 0 = background, 1 = nucleus, 2 = edge" + ", 255 = ignored" * ignored
+    )
+    assert ("0.02% of the pixels are ignored." in found.notes) == ignored
+    _reads_back(_grey(truths), truths, found.encoding)
+
+
+def test_two_classes_may_have_ignored_pixels():
+    """With two classes 255 is ignored where a mask holds both 1 and 255."""
+    truths = [np.where(_blobs(n) == 1, 255, _blobs(n) > 0).astype(np.uint8) for n in range(4)]
+    found = _recognised(_grey(truths))
+    assert found.understood.endswith("0 = background, 1 = nucleus, 255 = ignored")
+    _reads_back(_grey(truths), truths, found.encoding)
+
+
+@pytest.mark.parametrize("values", [(0, 32, 64), (0, 127, 255), (10, 20, 30)])
+def test_as_many_values_as_classes_are_taken_in_order(values):
+    """Three values and three classes are taken in ascending order, and this is said."""
+    truths = _truths()
+    masks = _grey(np.array(values, np.uint8)[truth] for truth in truths)
+    found = _recognised(masks, THREE)
+    assert found.understood.endswith(
+        ", ".join(f"{v} = {name}" for v, name in zip(values, THREE, strict=True))
+    )
+    assert "The values were taken as classes in ascending order." in found.notes
+    _reads_back(masks, truths, found.encoding)
+
+
+@pytest.mark.parametrize("high", [1, 200, 255])
+def test_one_bit_masks_among_others_mean_the_same(high):
+    """A set bit is the foreground value of the set's other masks."""
+    truths = _foregrounds()
+    masks = _grey(np.where(truth, high, 0).astype(np.uint8) for truth in truths)
+    masks[2:4] = [RawMask(truth.astype(np.uint8), bilevel=True) for truth in truths[2:4]]
+    found = _recognised(masks)
+    assert f"1 bit a pixel in 2 masks; a set bit was read as {high}." in found.notes
+    _reads_back(masks, truths, found.encoding)
+
+
+def test_one_bit_masks_alone_are_background_and_foreground():
+    """In a set of 1-bit masks a set bit is foreground."""
+    truths = _foregrounds()
+    masks = [RawMask(truth.astype(np.uint8), bilevel=True) for truth in truths]
+    found = _recognised(masks)
+    assert found.notes == ["Background alone in 1 of 6 masks."]
+    _reads_back(masks, truths, found.encoding)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int32])
+def test_numbered_objects_are_recognised(dtype):
+    """Masks of many numbered objects are instance masks; so is a set with few in most."""
+    objects = [np.zeros((SIDE, SIDE)), *(_blobs(n, count=n) for n in (1, 3, 5, 16))]
+    if dtype == np.uint8:
+        objects.append(np.kron(np.arange(25).reshape(5, 5), np.ones((12, 12))))
+    masks = _grey(one.astype(dtype) for one in objects)
+    found = _recognised(masks)
+    assert found.encoding == Encoding("instances")
+    assert "each other number = nucleus" in found.understood
+    assert found.notes == [f"Background alone in 1 of {len(masks)} masks."]
+    _reads_back(masks, [one > 0 for one in objects], found.encoding)
+
+
+def test_one_mask_of_many_objects_is_recognised():
+    """A single mask suffices where its numbers are many."""
+    assert _recognised(_grey([_blobs(0, count=9)])).encoding.kind == "instances"
+
+
+@pytest.mark.parametrize("ground", ["first", "second"])
+def test_black_and_a_colour_are_background_and_foreground(ground):
+    """Black is background, wherever it comes in order; all black masks belong to the set."""
+    truths = _foregrounds()
+    masks = [RawMask((truth[..., None] * np.array([0, 90, 200])).astype(np.uint8)) for truth in truths]
+    masks[0] = _grey([np.zeros((SIDE, SIDE), np.uint8)])[0]
+    found = _recognised(masks if ground == "first" else masks[::-1])
+    assert found.understood == "#000000 and #005ac8 in all 6 masks: #000000 = background, #005ac8 = nucleus"
+    _reads_back(masks, truths, found.encoding)
+
+
+def _palette(*colours) -> np.ndarray:
+    return np.array([*colours, *[(0, 0, 0)] * (256 - len(colours))], np.uint8)
+
+
+def test_a_palette_of_indices_gives_the_classes():
+    """Palette masks whose indices are the classes are read by index, 255 ignored."""
+    truths = _truths()
+    truths[1][0, :3] = IGNORE
+    palette = _palette((0, 0, 0), (128, 0, 0), (0, 128, 0))
+    masks = [RawMask(truth, palette) for truth in truths]
+    found = _recognised(masks, THREE)
+    assert found.encoding.kind == "indices"
+    _reads_back(masks, truths, found.encoding)
+
+
+def test_palettes_that_differ_are_read_by_colour():
+    """Where one index has two colours in the set, the colours count, not the indices."""
+    truths = _foregrounds()
+    usual, swapped = _palette((0, 0, 0), (255, 255, 255)), _palette((255, 255, 255), (0, 0, 0))
+    masks = [RawMask(truth.astype(np.uint8), usual) for truth in truths]
+    masks[2:4] = [RawMask((~truth).astype(np.uint8), swapped) for truth in truths[2:4]]
+    found = _recognised(masks)
+    assert found.encoding.kind == "colours"
+    _reads_back(masks, truths, found.encoding)
+
+
+def _pictures(files: int = 6, *, grey: bool = False) -> list[np.ndarray]:
+    rng = np.random.default_rng(0)
+    pictures = rng.integers(0, 250, (files, SIDE, SIDE, 3), dtype=np.uint8)
+    return [np.repeat(one[..., :1], 3, axis=2) if grey else one for one in pictures]
+
+
+def _painted(pictures, truths, *colours) -> list[RawMask]:
+    masks = []
+    for picture, truth in zip(pictures, truths, strict=True):
+        painted = picture.copy()
+        for number, colour in enumerate(colours, start=1):
+            painted[truth == number] = colour
+        masks.append(RawMask(painted if (painted != painted[..., :1]).any() else painted[..., 0].copy()))
+    return masks
+
+
+@pytest.mark.parametrize("grey", [False, True])
+def test_a_painted_copy_is_recognised(grey):
+    """Copies of the images with red pixels: red is foreground, all else background."""
+    pictures, truths = _pictures(grey=grey), [one > 0 for one in _truths()]
+    masks = _painted(pictures, truths, (255, 0, 0))
+    found = _recognised(masks, images=pictures)
+    assert found.understood == (
+        "painted copies of the images in all 6 masks: #ff0000 = nucleus, all else = background"
+    )
+    _reads_back(masks, truths, found.encoding, pictures)
+
+
+def test_dark_images_do_not_make_colour_masks_painted_copies():
+    """Where image and mask share their black ground, the mask is a colour mask all the same."""
+    truths = _foregrounds()
+    masks = [RawMask((truth[..., None] * np.array([0, 90, 200])).astype(np.uint8)) for truth in truths]
+    found = _recognised(masks, images=[np.zeros((SIDE, SIDE, 3), np.uint8)] * len(masks))
+    assert found.encoding.kind == "colours"
+
+
+def test_little_foreground_never_looks_inverted():
+    """Dense but minor foreground, even at the frame, raises no alarm."""
+    masks = []
+    for number in range(6):
+        mask = np.zeros((SIDE, SIDE), np.uint8)
+        mask[:4] = mask[-4:] = mask[:, :4] = mask[:, -4:] = 255
+        mask[_blobs(number) > 0] = 255
+        masks.append(mask)
+    assert _recognised(_grey(masks)).encoding.values == ((0, 0), (255, 1))
+
+
+# Stopped
+
+
+@pytest.mark.parametrize("bilevel", [False, True])
+def test_inverted_masks_stop_with_both_readings(bilevel):
+    """Where the high value is ground around blobs of 0, both readings are named."""
+    high = 1 if bilevel else 255
+    masks = [RawMask(np.where(_blobs(n) > 0, 0, high).astype(np.uint8), bilevel=bilevel) for n in range(5)]
+    text = _stop(masks)
+    assert f"of the pixels {high}, that lies around enclosed blobs of 0" in text
+    ways = _lines(text)
+    assert [way["values"] for way in ways] == [
+        {"background": high, "nucleus": 0},
+        {"background": 0, "nucleus": high},
+    ]
+    found = _recognised(masks, wanted=ways[0])
+    _reads_back(masks, [_blobs(n) > 0 for n in range(5)], found.encoding)
+
+
+def test_two_values_without_0_stop_with_both_readings():
+    """Of two values neither of which is 0 either may be background."""
+    masks = _grey(np.where(truth, 2, 1).astype(np.uint8) for truth in _foregrounds())
+    text = _stop(masks)
+    assert "the values 1 and 2" in text
+    assert [way["values"] for way in _lines(text)] == [
+        {"background": 2, "nucleus": 1},
+        {"background": 1, "nucleus": 2},
+    ]
+
+
+def test_ones_and_255_in_different_masks_stop_with_both_readings():
+    """Masks of 0 and 1 beside masks of 0 and 255 are two encodings, or 255 is ignored."""
+    masks = _grey(np.where(t, 1 + 254 * (n % 2), 0).astype(np.uint8) for n, t in enumerate(_foregrounds()))
+    text = _stop(masks)
+    assert "found 2 masks with the value 1 and 3 with 255, none with both" in text
+    assert _lines(text) == [
+        {"encoding": "values", "values": {"background": 0, "nucleus": [1, 255]}},
+        {"encoding": "indices", "ignore": 255},
+    ]
+    _reads_back(masks, _foregrounds(), _recognised(masks, wanted=_lines(text)[0]).encoding)
+
+
+def test_255_as_the_third_of_three_classes_stops_with_both_readings():
+    """0, 1 and 255 with three classes: the third class, or ignored."""
+    masks = _grey(np.array([0, 1, 255], np.uint8)[truth] for truth in _truths())
+    text = _stop(masks, THREE)
+    assert "255 is ignored and `edge` has no pixel" in text
+    assert _lines(text) == [
+        {"encoding": "indices", "ignore": 255},
+        {"encoding": "values", "values": {"background": 0, "nucleus": 1, "edge": 255}},
+    ]
+    _reads_back(masks, _truths(), _recognised(masks, THREE, _lines(text)[1]).encoding)
+
+
+def _smooth(foreground: np.ndarray) -> np.ndarray:
+    return cv2.GaussianBlur(foreground.astype(np.uint8) * 255, (5, 5), 0)
+
+
+def _jpeg(foreground: np.ndarray, quality: int) -> np.ndarray:
+    _, data = cv2.imencode(".jpg", foreground.astype(np.uint8) * 255, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
+
+
+@pytest.mark.parametrize(
+    "encode",
+    [_smooth, lambda truth: _jpeg(truth, 75), lambda truth: _jpeg(truth, 98)],
+    ids=["smooth", "jpeg", "fine jpeg"],
+)
+def test_grey_edges_stop_with_the_threshold(encode):
+    """Grey edges stop with their share and the line that divides them."""
+    masks = _grey(map(encode, _foregrounds()))
+    text = _stop(masks)
+    assert re.search(r"grey edges in 4 of 6 masks: \d+\.\d\d% of the pixels are neither 0 nor 255", text)
+    assert _lines(text) == [{"encoding": "binary", "threshold": 128}]
+    found = _recognised(masks, wanted=_lines(text)[0])
+    assert found.understood == "grey values in all 6 masks: 128 and more = nucleus, less = background"
+    truth, read = _foregrounds()[3], to_classes(masks[3], found.encoding)
+    assert (truth == read).mean() > 0.98
+
+
+def test_one_grey_between_two_values_may_be_ignored():
+    """A single grey band along edges is to be divided or ignored."""
+    masks = []
+    for number in range(4):
+        inside = _blobs(number) > 0
+        around = cv2.dilate(inside.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+        masks.append(np.where(inside, 255, np.where(around, 128, 0)).astype(np.uint8))
+    text = _stop(_grey(masks))
+    assert _lines(text)[1] == {
+        "encoding": "values",
+        "values": {"background": 0, "nucleus": 255},
+        "ignore": 128,
+    }
+    found = _recognised(_grey(masks), wanted=_lines(text)[1])
+    assert found.understood.endswith("0 = background, 255 = nucleus, 128 = ignored")
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_few_numbers_stop_as_objects_or_classes(dtype):
+    """Few numbers, each in one place, are objects or classes that nobody declared."""
+    masks = _grey(_blobs(n, count=n).astype(dtype) for n in (1, 2, 3))
+    text = _stop(masks)
+    assert "the values 0, 1, 2 and 3, each in one piece" in text
+    assert "`classes: [background, nucleus, class2, class3]`" in text
+    assert _lines(text) == [{"encoding": "instances"}, {"encoding": "indices"}]
+
+
+def test_values_in_many_places_stop_with_their_shares():
+    """Values that are neither objects nor edges are listed with their share."""
+    masks = [np.kron([[0, 1, 2], [2, 0, 1], [1, 2, 0]], np.ones((8, 8))).astype(np.uint8)] * 2
+    text = _stop(_grey(masks))
+    assert "the values 0 (33.33%), 1 (33.33%), 2 (33.33%), which fit no encoding of 2 classes" in text
+    assert _lines(text) == [
+        {"encoding": "values", "values": {"background": 0, "nucleus": 1}},
+        {"encoding": "indices"},
+    ]
+
+
+def test_more_values_than_classes_stop_with_a_list():
+    """With three classes and other values the most frequent are listed, the rest counted."""
+    text = _stop(_grey([np.arange(100, 120, dtype=np.uint8).reshape(4, 5)]), THREE)
+    assert "100 (5.00%), 101 (5.00%)" in text
+    assert "and 8 more, which fit no encoding of 3 classes" in text
+
+
+def test_colours_stop_with_a_list_to_paste():
+    """Colours are listed with their share and as config, black first, in order of frequency."""
+    colours = np.array([[0, 0, 0], [128, 64, 128], [70, 70, 70]], np.uint8)
+    masks = [RawMask(colours[truth]) for truth in _truths()]
+    text = _stop(masks, THREE)
+    assert re.search(r"the colours #000000 \(\d\d\.\d\d%\), #\w{6} \(\d\.\d\d%\), #\w{6} \(\d\.\d\d%\)", text)
+    assert "check the order" in text
+    assert _lines(text)[0]["colours"]["background"] == "#000000"
+    assert set(_lines(text)[0]["colours"]) == set(THREE)
+    assert "one object" not in text
+
+
+def test_colours_without_black_stop_though_they_are_two():
+    """Of two colours without black either may be background."""
+    colours = np.array([[255, 255, 255], [200, 0, 0]], np.uint8)
+    text = _stop([RawMask(colours[truth.astype(int)]) for truth in _foregrounds()])
+    assert _lines(text)[0]["encoding"] == "colours"
+
+
+def test_a_colour_for_each_object_is_offered_as_instances():
+    """Where colours outnumber the classes, each may be one object."""
+    colours = np.random.default_rng(0).integers(1, 256, (10, 3), dtype=np.uint8)
+    colours[0] = 0
+    masks = [RawMask(colours[_blobs(n, count=9)]) for n in range(3)]
+    text = _stop(masks)
+    assert _lines(text)[-1] == {"encoding": "instances"}
+    found = _recognised(masks, wanted=_lines(text)[-1])
+    _reads_back(masks, [_blobs(n, count=9) > 0 for n in range(3)], found.encoding)
+
+
+def test_a_palette_of_other_indices_stops_with_its_colours():
+    """Palette masks whose indices are not the classes are listed by colour."""
+    palette = _palette((0, 0, 0), (1, 1, 1), (200, 0, 0), (3, 3, 3), (0, 200, 0))
+    masks = [RawMask(np.array([0, 2, 4], np.uint8)[truth], palette) for truth in _truths()]
+    text = _stop(masks, THREE)
+    assert set(_lines(text)[0]["colours"].values()) == {"#000000", "#c80000", "#00c800"}
+
+
+def test_a_copy_painted_in_two_colours_stops_with_both():
+    """Which painted colour is which class is for the user to say."""
+    pictures, truths = _pictures(), _truths()
+    masks = _painted(pictures, truths, (255, 0, 0), (0, 255, 0))
+    text = _stop(masks, THREE, images=pictures)
+    assert "painted pixels of #" in text
+    way = _lines(text)[0]
+    assert way["encoding"] == "overlay"
+    assert set(way["colours"].values()) == {"#ff0000", "#00ff00"}
+    way["colours"] = {"nucleus": "#ff0000", "edge": "#00ff00"}
+    _reads_back(masks, truths, _recognised(masks, THREE, way, pictures).encoding, pictures)
+
+
+@pytest.mark.parametrize(
+    ("classes", "value", "missing"), [(TWO, 0, "nucleus"), (TWO, 255, "background"), (THREE, 1, "background")]
+)
+def test_a_class_without_a_pixel_stops(classes, value, missing):
+    """No class vanishes without a word: all empty and all full sets are named."""
+    text = _stop(_grey([np.full((9, 9), value, np.uint8)] * 3), classes)
+    assert f"found none of `{missing}` (read: {value} in all 3 masks" in text
+    assert "Remove the class" in text
+
+
+# As the config says
+
+
+def test_declared_indices_list_what_has_no_class():
+    """With declared indices a stray value is listed, not guessed at; `ignore` may be another value."""
+    truths = _truths()
+    truths[1][0, 0], truths[2][0, 0] = 9, 100
+    found = _recognised(_grey(truths), THREE, {"encoding": "indices", "ignore": 100})
+    assert "9 without a class: <0.01% of the pixels, in 1 mask." in found.notes
+    assert "<0.01% of the pixels are ignored." in found.notes
+    assert undeclared(summarise(_grey(truths)[1]), found.encoding) == [("9", 1)]
+
+
+def test_declared_binary_is_0_and_255():
+    """Binary is short for 0 and 255, and lists a 1."""
+    truths = _foregrounds()
+    masks = _grey(np.where(truth, 255, 0).astype(np.uint8) for truth in truths)
+    masks[2].values[0, 0] = 1
+    found = _recognised(masks, wanted={"encoding": "binary"})
+    assert found.encoding == Encoding("values", values=((0, 0), (255, 1)))
+    assert found.notes[-1] == "1 without a class: <0.01% of the pixels, in 1 mask."
+
+
+@pytest.mark.parametrize("classes", [TWO[:1], THREE])
+def test_binary_wants_two_classes(classes):
+    """Binary masks with other than two classes are refused, with both ways out."""
+    text = _stop(_grey(_truths()), classes, {"encoding": "binary"})
+    assert f"found {len(classes)} classes" in text
+    assert _lines(text)[-1] == {"encoding": "indices"}
+
+
+def test_declared_values_may_be_several_and_ignored():
+    """A class may have several values; another value is ignored."""
+    truths = _truths()
+    masks = _grey(np.array([200, 3, 128], np.uint8)[truth] for truth in truths)
+    masks[1].values[0, 0] = 4
+    wanted = {"encoding": "values", "values": {"background": 200, "nucleus": [3, 4]}, "ignore": 128}
+    found = _recognised(masks, wanted=wanted)
+    assert found.understood.endswith("200 = background, 3 = nucleus, 4 = nucleus, 128 = ignored")
+    expected = [np.array([0, 1, IGNORE], np.uint8)[truth] for truth in truths]
+    expected[1][0, 0] = 1
+    _reads_back(masks, expected, found.encoding)
+
+
+def test_declared_colours_are_matched_exactly():
+    """Colours in any case of letters are matched, another is ignored, and what has none is listed."""
+    colours = np.array([[0, 0, 0], [0x80, 0x40, 0x80], [255, 255, 255]], np.uint8)
+    truths = _truths()
+    masks = [RawMask(colours[truth]) for truth in truths]
+    masks[1].values[0, 0] = (0x80, 0x40, 0x81)
+    wanted = {"encoding": "colours", "colours": {"background": "#000000", "nucleus": ["#804080", "#808080"]}}
+    found = _recognised(masks, wanted=wanted | {"ignore": "#FFFFFF"})
+    assert found.understood.endswith("#000000 = background, #804080 = nucleus, #ffffff = ignored")
+    assert found.notes[-1].startswith("#804081 without a class")
+    expected = [np.array([0, 1, IGNORE], np.uint8)[truth] for truth in truths]
+    _reads_back(masks[2:], expected[2:], found.encoding)
+
+
+def test_colour_masks_declared_as_values_are_listed():
+    """A colour mask in a set of values is listed as such."""
+    masks = _grey([(255 * (_blobs(0) > 0)).astype(np.uint8)])
+    masks.append(RawMask(np.full((SIDE, SIDE, 3), (1, 2, 3), np.uint8)))
+    found = _recognised(masks, wanted={"encoding": "binary"})
+    assert found.notes[-1] == "colours without a class: 50.00% of the pixels, in 1 mask."
+
+
+def test_a_declared_border_counts_as_present():
+    """The border class of instances is there where objects are."""
+    masks = _grey(_blobs(n, count=n) for n in (1, 2, 3))
+    found = _recognised(masks, THREE, {"encoding": "instances", "border": "edge"})
+    assert found.encoding == Encoding("instances", border=2)
+    assert found.understood.endswith("each other number = nucleus, its border = edge")
+    with pytest.raises(DataError, match="none of `nucleus`"):
+        _recognised(_grey([np.zeros((4, 4), np.uint8)]), THREE, {"encoding": "instances", "border": "edge"})
+
+
+def test_a_declared_paint_must_occur():
+    """A declared colour that nobody painted with is a class without a pixel."""
+    pictures = _pictures()
+    masks = _painted(pictures, _truths(), (255, 0, 0))
+    wanted = {"encoding": "overlay", "colours": {"nucleus": "#00ff00"}}
+    assert "none of `nucleus`" in _stop(masks, wanted=wanted, images=pictures)
+
+
+def test_a_threshold_that_divides_nothing_stops():
+    """A threshold below all values leaves no background."""
+    masks = _grey([np.full((4, 4), 9, np.uint8)])
+    assert "none of `background`" in _stop(masks, wanted={"encoding": "binary", "threshold": 1})
+
+
+def test_names_that_yaml_would_misread_are_quoted():
+    """A class named `no` or `10 % gelatine` comes back from the pasted line as its name."""
+    masks = _grey(np.where(truth, 2, 1).astype(np.uint8) for truth in _foregrounds())
+    text = _stop(masks, ["no", "10 % gelatine"])
+    assert _lines(text)[0]["values"] == {"no": 2, "10 % gelatine": 1}

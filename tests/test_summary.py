@@ -1,0 +1,60 @@
+"""One mask is measured in bounded memory, the same whatever the parts it is counted in."""
+
+import pickle
+
+import cv2
+import numpy as np
+
+from stratagem.labels import RawMask
+from stratagem.summary import summarise
+
+SIDE = 64
+
+
+def _blobs(number: int, count: int = 3, side: int = SIDE) -> np.ndarray:
+    """A mask's truth: discs that do not touch, numbered 1 .. count, on 0."""
+    rng = np.random.default_rng(number)
+    objects = np.zeros((side, side), np.int32)
+    cells = rng.permutation(16)[:count]
+    for label, cell in enumerate(cells.tolist(), start=1):
+        row, column = (side // 4 * place + side // 8 for place in divmod(cell, 4))
+        cv2.circle(objects, (column, row), side // 10, label, thickness=-1)
+    return objects
+
+
+def test_a_summary_can_be_sent_to_another_process():
+    """A summary survives pickling."""
+    summary = summarise(RawMask(_blobs(0)))
+    assert pickle.loads(pickle.dumps(summary)) == summary
+
+
+def test_distinct_values_are_bounded():
+    """Of very many values the most frequent are kept, and that there are more is said."""
+    values = np.arange(10000, dtype=np.int32).reshape(100, 100)
+    values[50:] = 7
+    summary = summarise(RawMask(values))
+    assert summary.many
+    assert len(summary.values) == 4096
+    assert dict(summary.values)[7] == 5001
+
+
+def test_counts_do_not_depend_on_the_parts(monkeypatch):
+    """A mask counted in parts gives what it gives at once."""
+    masks = [RawMask(_blobs(0)), RawMask(_blobs(1).astype(np.uint8))]
+    whole = [summarise(mask) for mask in masks]
+    monkeypatch.setattr("stratagem.summary.PART", 100)
+    assert [summarise(mask) for mask in masks] == whole
+
+
+def test_objects_in_pieces_are_not_connected():
+    """A number in two places is not one object."""
+    values = np.array([[1, 0, 2], [0, 0, 0], [2, 0, 1]], np.uint8)
+    assert not summarise(RawMask(values)).connected
+    assert summarise(RawMask(values[:2])).connected
+
+
+def test_an_image_of_another_size_is_no_original():
+    """Painted pixels are looked for only where image and mask are of one size."""
+    picture = np.random.default_rng(0).integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8)
+    assert summarise(RawMask(picture), picture).unchanged == 1
+    assert summarise(RawMask(picture), picture[1:]).unchanged is None
