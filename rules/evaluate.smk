@@ -25,7 +25,7 @@ rule evaluate:
         mem_mb=lambda wildcards, attempt: 4000 * attempt,
         runtime=120,
     params:
-        source=sources("evaluation"),
+        source=sources("evaluation", script="evaluate.py"),
         recipe=recipe,
     message:
         "Test {wildcards.strategy}, fold {wildcards.fold}, seed {wildcards.seed}."

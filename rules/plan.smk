@@ -17,9 +17,8 @@ rule plan:
         mem_mb=1000,
         runtime=10,
     params:
-        source=sources("geometry", "files"),
-        plan=lambda wildcards: STUDY.resolutions[wildcards.resolution].plan,
-        size=lambda wildcards: STUDY.resolutions[wildcards.resolution].size,
+        source=sources("geometry", "files", script="plan.py"),
+        options=lambda wildcards: STUDY.resolutions[wildcards.resolution].options,
         stride=lambda wildcards: STUDY.stride(wildcards.resolution),
     message:
         "Fit the resolution plan {wildcards.resolution}."

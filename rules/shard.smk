@@ -18,7 +18,7 @@ rule shard:
         mem_mb=1000,
         runtime=60,
     params:
-        source=sources("shard"),
+        source=sources("shard", script="shard.py"),
         classes=lambda wildcards: list(dataset(wildcards).classes),
         shards=STUDY.shards,
     message:
@@ -47,7 +47,7 @@ rule gather:
         mem_mb=1000,
         runtime=10,
     params:
-        source=sources("shard"),
+        source=sources("shard", script="gather.py"),
     message:
         "List where each sample of resolution {wildcards.resolution} is."
     script:

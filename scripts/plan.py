@@ -7,8 +7,12 @@ from stratagem.geometry import fit
 from stratagem.job import log, running
 
 with running(snakemake):
-    params = snakemake.params
-    sizes = pd.read_parquet(snakemake.input.index, columns=["height", "width"]).to_numpy()
-    plan = fit(params.plan, params.size, sizes, params.stride)
+    index = pd.read_parquet(snakemake.input.index, columns=["height", "width", "pixel_size"])
+    plan = fit(
+        sizes=index[["height", "width"]].to_numpy(),
+        stride=snakemake.params.stride,
+        pixel_sizes=index["pixel_size"].to_numpy(),
+        **snakemake.params.options,
+    )
     log.info("%s", plan)
     write_json(plan.as_record(), snakemake.output.plan)

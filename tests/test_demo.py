@@ -1,11 +1,15 @@
 """The embedded demo is the same everywhere and looks like what it stands for."""
 
+import json
+
 import numpy as np
 import pytest
 
 from stratagem.demo import DOMAINS, SIZES, picture, write_domain
-from stratagem.image import read_image, read_plane
-from stratagem.sample import build_index, require_good
+from stratagem.image import read_image
+from stratagem.index import Wanted, build_index, require_good
+from stratagem.labels import read_mask
+from stratagem.sample import find
 
 
 @pytest.mark.parametrize("name", DOMAINS)
@@ -62,11 +66,14 @@ def test_a_domain_is_a_good_data_set(tmp_path):
     """The demo's files pass the checks that a user's own must pass."""
     images, masks = tmp_path / "new" / "images", tmp_path / "new" / "masks"
     write_domain("tissue", images, masks)
-    index = build_index(images, masks, 2, "auto", None)
-    require_good(index, ["background", "cell"], "stop", "problems.csv")
+    classes = ["background", "cell"]
+    index = build_index(find(str(images), str(masks), "{stem}", None), Wanted(classes, {"encoding": "auto"}))
+    require_good(index, classes, "stop", "problems.csv")
     assert len(index.table) == DOMAINS["tissue"].images
-    assert set(index.table["encoding"]) == {"binary"}
+    assert index.duplicates.empty
+    (encoding,) = map(json.loads, set(index.table["encoding"]))
+    assert (encoding["kind"], encoding["values"]) == ("values", [[0, 0], [255, 1]])
     image, mask = picture(DOMAINS["tissue"], 7)
     np.testing.assert_array_equal(read_image(images / "tissue-007.png"), image)
-    np.testing.assert_array_equal(read_plane(masks / "tissue-007.png"), mask)
+    np.testing.assert_array_equal(read_mask(masks / "tissue-007.png").values, mask)
     assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["images", "masks"]

@@ -8,9 +8,11 @@ from safetensors.torch import save_file
 
 from stratagem import geometry
 from stratagem.evaluation import evaluate
+from stratagem.index import Wanted, build_index
 from stratagem.metrics import confusion, counts
 from stratagem.run import Inputs
-from stratagem.sample import build_index, divide
+from stratagem.sample import find
+from stratagem.split import divide
 from stratagem.study import read_study
 from stratagem.unet import build
 
@@ -27,14 +29,21 @@ STUDY = {
     "strategies": {"baseline": {"resolution": "native"}},
 }
 RECIPE = read_study(STUDY).run("baseline", 0, 1)
+PLANS = {
+    "native": {},
+    "bucket": {"buckets": 2},
+    "letterbox": {"size": (6, 8)},
+    "tile": {"size": (4, 4), "overlap": 0.5},
+}
 
 
-@pytest.fixture
-def inputs(dataset) -> Inputs:
+@pytest.fixture(params=PLANS)
+def inputs(dataset, request) -> Inputs:
     """Index, plan and split of the tests' data set: a test needs no shards."""
-    images, masks = map(str, dataset)
-    index = build_index(images, masks, len(CLASSES), "indices", None).table
-    plan = geometry.fit("native", None, index[["height", "width"]].to_numpy(), stride=2)
+    found = find(*map(str, dataset), "{stem}", None)
+    index = build_index(found, Wanted(CLASSES, {"encoding": "indices"})).table
+    sizes = index[["height", "width"]].to_numpy()
+    plan = geometry.fit(request.param, sizes, stride=2, **PLANS[request.param])
     return Inputs(index, plan, splits=divide(index, folds=1, test=0.5, validation=0.15, seed=0))
 
 
@@ -54,7 +63,8 @@ def _masks(inputs: Inputs, folder) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     rows = inputs.of_part("test", 0).itertuples()
     return {
         row.sample: tuple(
-            np.array(Image.open(path)) for path in (row.mask, folder / "predictions" / f"{row.sample}.png")
+            np.array(Image.open(path))
+            for path in (row.masks[0], folder / "predictions" / f"{row.sample}.png")
         )
         for row in rows
     }

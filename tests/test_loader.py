@@ -8,21 +8,27 @@ import pytest
 
 from stratagem.augment import PARAMETERS, Policy, apply, draw
 from stratagem.geometry import fit
+from stratagem.index import Wanted, build_index
 from stratagem.loader import Loader, Memory, order, prefetched
-from stratagem.sample import build_index
+from stratagem.sample import find
 from stratagem.shard import Shards, catalogue, write_shard
+
+CLASSES = ["a", "b", "c"]
+PLANS = {"native": {}, "resize": {}, "tile": {"size": (4, 4), "overlap": 0.5}}
 
 
 @pytest.fixture
 def storages(dataset, tmp_path):
-    """The tiny data set by plan: `native` has frames of three shapes, `resize` of one."""
-    index = build_index(*dataset, 3, "auto", None).table
-    found = {}
-    for name in ("native", "resize"):
+    """The tiny data set by plan: three shapes of frame, one shape, several windows a sample."""
+    found = find(*map(str, dataset), "{stem}", None)
+    index = build_index(found, Wanted(CLASSES, {"encoding": "indices"})).table
+    storages = {}
+    for name, options in PLANS.items():
         path = tmp_path / name / "0.h5"
-        write_shard(path, index, fit(name, None, index[["height", "width"]].to_numpy(), 4), ["a", "b", "c"])
-        found[name] = Shards(path.parent, catalogue([path]))
-    return found
+        plan = fit(name, index[["height", "width"]].to_numpy(), 4, **options)
+        write_shard(path, index, plan, CLASSES)
+        storages[name] = Shards(path.parent, catalogue([path]))
+    return storages
 
 
 def _batches(loader: Loader, count: int) -> list:
@@ -82,6 +88,29 @@ def test_a_batch_holds_the_samples_it_names(storages):
             np.testing.assert_array_equal(mask, expected[1])
 
 
+@pytest.mark.parametrize("batch_size", [1, 5])
+def test_an_epoch_shows_every_tile_once(storages, batch_size):
+    """Tiles are drawn as images are: each once an epoch, in full batches that mix samples."""
+    storage = storages["tile"]
+    count = len(storage)
+    assert count > 7 and storage.table["window"].max() > 0
+    batches = _batches(Loader(storage, batch_size, 0), -(-2 * count // batch_size))
+    drawn = [
+        (sample, image.tobytes(), mask.tobytes())
+        for batch in batches
+        for sample, image, mask in zip(batch.samples, batch.image, batch.mask, strict=True)
+    ]
+    held = []
+    for place, sample in enumerate(storage.table["sample"]):
+        image, mask = np.empty((4, 4, 3), np.uint8), np.empty((4, 4), np.uint8)
+        storage.read(place, image, mask)
+        held.append((sample, image.tobytes(), mask.tobytes()))
+    assert len(set(held)) == count  # no tile could stand for another
+    for epoch in range(2):
+        assert sorted(drawn[epoch * count : (epoch + 1) * count]) == sorted(held)
+    assert [sample for sample, *_ in drawn[:count]] != sorted(storage.table["sample"])
+
+
 def test_the_order_is_a_function_of_seed_and_epoch():
     """An epoch's order is a permutation, the same for the same seed and epoch, else another."""
     orders = [tuple(order(seed, epoch, 20)) for seed in range(3) for epoch in range(3)]
@@ -97,7 +126,7 @@ def test_golden_order():
     assert order(1, 0, 7).tolist() == [0, 5, 4, 1, 2, 6, 3]
 
 
-@pytest.mark.parametrize("plan", ["native", "resize"])
+@pytest.mark.parametrize("plan", PLANS)
 def test_the_seed_governs_the_batches(storages, plan):
     """The same seed gives the same bytes, another seed another order."""
     first, again, other = (_batches(Loader(storages[plan], 2, seed), 8) for seed in (0, 0, 1))
@@ -106,7 +135,7 @@ def test_the_seed_governs_the_batches(storages, plan):
 
 
 @pytest.mark.parametrize("augmented", [False, True])
-@pytest.mark.parametrize("plan", ["native", "resize"])
+@pytest.mark.parametrize("plan", PLANS)
 def test_memory_and_shards_give_the_same_bytes(storages, plan, augmented):
     """Where the samples are kept changes no byte of any batch."""
     shards = storages[plan]
@@ -115,7 +144,8 @@ def test_memory_and_shards_give_the_same_bytes(storages, plan, augmented):
     )
     memory = Memory(shards)
     assert len(memory) == len(shards)
-    assert [memory.shape(place) for place in range(7)] == [shards.shape(place) for place in range(7)]
+    places = range(len(shards))
+    assert [memory.shape(place) for place in places] == [shards.shape(place) for place in places]
     pairs = zip(
         _batches(Loader(shards, 3, 0, manifest), 9), _batches(Loader(memory, 3, 0, manifest), 9), strict=True
     )
@@ -142,6 +172,22 @@ def test_epoch_e_takes_variant_e(storages):
         assert plain[epoch].samples == synthetic[epoch].samples
         for number, sample in enumerate(plain[epoch].samples):
             row = rows.loc[(sample, epoch % 2)].to_dict()
+            image, mask = apply(row, plain[epoch].image[number], plain[epoch].mask[number])
+            np.testing.assert_array_equal(synthetic[epoch].image[number], image)
+            np.testing.assert_array_equal(synthetic[epoch].mask[number], mask)
+
+
+def test_tiles_of_one_sample_take_different_variants(storages):
+    """In epoch e the tile w takes variant e + w, so one epoch shows a sample in more than one way."""
+    storage = storages["tile"]
+    manifest = draw(Policy(3, rotation=90, brightness=0.5), 5, sorted(set(storage.table["sample"])))
+    rows = manifest.set_index(["sample", "variant"])[list(PARAMETERS)]
+    count = len(storage)
+    plain, synthetic = (_batches(Loader(storage, count, 0, table), 2) for table in (None, manifest))
+    for epoch in range(2):
+        for number, place in enumerate(order(0, epoch, count)):
+            sample, window = storage.table[["sample", "window"]].iloc[place]
+            row = rows.loc[(sample, (epoch + window) % 3)].to_dict()
             image, mask = apply(row, plain[epoch].image[number], plain[epoch].mask[number])
             np.testing.assert_array_equal(synthetic[epoch].image[number], image)
             np.testing.assert_array_equal(synthetic[epoch].mask[number], mask)

@@ -9,17 +9,18 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 
 from stratagem import augment, geometry
 from stratagem.execution import choose
 from stratagem.files import write_json, write_table
-from stratagem.image import read_plane
-from stratagem.labels import to_classes
-from stratagem.metrics import confusion
-from stratagem.run import Inputs, as_counts, examine, load_model, train
-from stratagem.sample import build_index, divide, select
+from stratagem.index import Wanted, build_index
+from stratagem.metrics import as_counts, confusion
+from stratagem.run import Inputs, examine, load_model, train
+from stratagem.sample import find
 from stratagem.shard import catalogue, write_shard
+from stratagem.split import divide, select
 from stratagem.study import Recipe, Study, read_study
 
 CLASSES = ["background", "a", "b"]
@@ -70,10 +71,11 @@ def _recipe(strategy: str, seed: int = 1) -> Recipe:
     return _study().run(strategy, 0, seed)
 
 
-def _prepare(images: Path, masks: Path, folder: Path) -> Inputs:
+def _prepare(images: Path, masks: Path, folder: Path, plan: str = "native", **options) -> Inputs:
     """Index, plan, two shards and split of two folders, with the shards in `folder`."""
-    index = build_index(str(images), str(masks), len(CLASSES), "indices", None).table
-    plan = geometry.fit("native", None, index[["height", "width"]].to_numpy(), stride=2)
+    found = find(str(images), str(masks), "{stem}", None)
+    index = build_index(found, Wanted(CLASSES, {"encoding": "indices"})).table
+    plan = geometry.fit(plan, index[["height", "width"]].to_numpy(), stride=2, **options)
     folder.mkdir()
     for number, places in enumerate(np.array_split(np.arange(len(index)), 2)):
         write_shard(folder / f"{number}.h5", index.iloc[places], plan, CLASSES)
@@ -95,7 +97,7 @@ def inputs(dataset, tmp_path) -> Inputs:
 
 
 def _train(recipe: Recipe, inputs: Inputs, folder) -> bytes:
-    train(recipe, inputs, "cpu", "0123456789ab", folder)
+    train(recipe, inputs, "cpu", {"source": "0123456789ab"}, folder)
     return (folder / "model.safetensors").read_bytes()
 
 
@@ -119,6 +121,45 @@ def test_memory_and_shards_give_the_same_bytes(inputs, tmp_path):
     """Where the images are held changes the cost of a run and nothing else."""
     shards = _train(_recipe("baseline"), inputs, tmp_path / "shards-run")
     assert _train(_recipe("memory"), inputs, tmp_path / "memory-run") == shards
+
+
+@pytest.mark.parametrize(
+    ("plan", "options"),
+    [
+        ("tile", {"size": (4, 6), "overlap": 0.25}),
+        ("bucket", {"buckets": 2}),
+        ("letterbox", {"size": (8, 8)}),
+    ],
+)
+def test_every_kind_of_window_trains_to_its_files(dataset, tmp_path, plan, options):
+    """Frames of the plan's size are trained on, alike from shards and memory; validation has scores."""
+    inputs = _prepare(*dataset, tmp_path / "shards", plan, **options)
+    frames = pd.read_parquet(inputs.shards).set_index("sample")[["height", "width"]]
+    weights = _train(_recipe("flips"), replace(inputs, manifest=_manifest(inputs)), tmp_path / "run")
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {
+        *("model.safetensors", "history.parquet", "cost.json")
+    }
+    cost = json.loads((tmp_path / "run" / "cost.json").read_text())
+    trained = frames.loc[inputs.of_part("train", 0)["sample"]].prod(axis=1)
+    assert (cost["images"], cost["train_images"]) == (6, len(inputs.of_part("train", 0)))
+    assert 6 * trained.min() <= cost["pixels"] <= 6 * trained.max()
+    history = pd.read_parquet(tmp_path / "run" / "history.parquet")
+    assert history[["val_dice", "val_iou"]].stack().between(0, 1).all()
+    assert load_file(tmp_path / "run" / "model.safetensors")
+    plain = _train(_recipe("baseline"), inputs, tmp_path / "plain")
+    assert _train(_recipe("memory"), inputs, tmp_path / "memory") == plain != weights
+
+
+def test_an_epoch_is_all_tiles_of_the_training_images(dataset, tmp_path):
+    """Of tiles a budget of images counts tiles, and the second epoch begins when all were seen."""
+    inputs = _prepare(*dataset, tmp_path / "shards", "tile", size=(4, 4), overlap=0.5)
+    tiles = pd.read_parquet(inputs.shards)["sample"].isin(inputs.of_part("train", 0)["sample"]).sum()
+    assert tiles > len(inputs.of_part("train", 0))
+    for more, epochs in ((-1, 1), (1, 2)):
+        budget = {"budget": {"images": int(tiles) + more}}
+        _train(read_study(CONFIG | budget).run("baseline", 0, 1), inputs, tmp_path / f"run{more}")
+        cost = json.loads((tmp_path / f"run{more}" / "cost.json").read_text())
+        assert (cost["images"], cost["epochs"]) == (tiles + more, epochs)
 
 
 def test_a_run_writes_what_it_promises(inputs, tmp_path):
@@ -255,7 +296,7 @@ def test_images_are_examined_at_their_own_size(inputs, tmp_path):
     assert [sample for sample, _, _ in seen] == inputs.index["sample"].tolist()
     for row, (_, predicted, table) in zip(inputs.index.itertuples(), seen, strict=True):
         assert predicted.shape == (row.height, row.width)
-        truth = to_classes(read_plane(row.mask), row.encoding)
+        truth = np.array(Image.open(row.masks[0]))
         assert table.tolist() == confusion(truth, predicted, 3).tolist()
         assert table.sum() == row.height * row.width - 1  # one pixel of each mask is ignored
 

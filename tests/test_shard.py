@@ -2,6 +2,7 @@
 
 import json
 import multiprocessing
+import tracemalloc
 import zlib
 
 import h5py
@@ -11,19 +12,24 @@ from PIL import Image
 
 from stratagem.errors import DataError, ShardError
 from stratagem.geometry import Plan, fit
-from stratagem.image import read_image, read_plane
+from stratagem.index import Wanted, build_index
 from stratagem.labels import IGNORE
-from stratagem.sample import build_index
+from stratagem.sample import find
 from stratagem.shard import CHUNK_BYTES, Shards, catalogue, member, write_shard
 
 NAMES = ["background", "cell", "nucleus"]
-NATIVE = Plan("native", 4, None, "")
+NATIVE = Plan("native", 4)
+
+
+def _index(images, masks, classes=NAMES, encoding="indices"):
+    found = find(str(images), str(masks), "{stem}", None)
+    return build_index(found, Wanted(classes, {"encoding": encoding})).table
 
 
 @pytest.fixture
 def index(dataset):
-    """The index of the tiny data set."""
-    return build_index(*dataset, 3, "auto", None).table
+    """The index of the tiny data set; every pixel is one unit wide."""
+    return _index(*dataset).assign(pixel_size=1.0)
 
 
 @pytest.fixture
@@ -48,23 +54,85 @@ def _flip(path, offset: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("plan", "size"), [("native", None), ("pad", None), ("resize", None), ("resize", (6, 9))]
+    ("plan", "options"),
+    [
+        ("native", {}),
+        ("pad", {}),
+        ("resize", {}),
+        ("resize", {"size": (6, 9)}),
+        ("letterbox", {"size": (9, 6), "fill": "reflect"}),
+        ("bucket", {"buckets": 2}),
+        ("tile", {"size": (4, 6), "overlap": 0.5}),
+        ("rescale", {"pixel_size": 2.0, "mask": "area"}),
+    ],
 )
-def test_every_plan_comes_back(tmp_path, index, plan, size):
-    """What is read is what the plan made of the files, over several shards."""
-    plan = fit(plan, size, index[["height", "width"]].to_numpy(), 4)
+def test_every_plan_comes_back(tmp_path, index, plan, options):
+    """What is read is what the plan made of the files, window by window, over several shards."""
+    sizes = index[["height", "width"]].to_numpy()
+    plan = fit(plan, sizes, 4, pixel_sizes=index["pixel_size"].to_numpy(), **options)
     paths = [tmp_path / f"{number}.h5" for number in range(2)]
     for number, path in enumerate(paths):
         write_shard(path, index[[member(sample, 2) == number for sample in index["sample"]]], plan, NAMES)
     table = catalogue(paths)
-    assert table["sample"].tolist() == index["sample"].tolist()
+    expected = [
+        (row, number, window)
+        for row in index.itertuples()
+        for number, window in enumerate(plan.windows(row.height, row.width, row.pixel_size))
+    ]
+    assert list(zip(table["sample"], table["window"], strict=True)) == [
+        (row.sample, number) for row, number, _ in expected
+    ]
     shards = Shards(tmp_path, table)
-    assert len(shards) == len(index)
-    for place, row in enumerate(index.itertuples()):
+    assert len(shards) == len(expected)
+    for place, (row, _, window) in enumerate(expected):
         image, mask = _read(shards, place)
-        np.testing.assert_array_equal(image, plan.forward(read_image(row.image)))
-        np.testing.assert_array_equal(mask, plan.forward_mask(read_plane(row.mask)))
+        np.testing.assert_array_equal(image, plan.forward(np.array(Image.open(row.image)), window))
+        np.testing.assert_array_equal(mask, plan.forward_mask(np.array(Image.open(row.masks[0])), window))
     shards.verify()
+
+
+def test_a_tile_is_a_row(tmp_path, dataset, index):
+    """A sample cut into tiles has a row a tile, which holds that part of it and nothing else."""
+    path = tmp_path / "0.h5"
+    write_shard(path, index, Plan("tile", 4, ((8, 8),), overlap=0.5), NAMES)
+    table = catalogue([path])
+    assert table["sample"].tolist() == ["a", "b", "c", "d", "e", "sub/f", "sub/f", "sub/g"]
+    assert table["window"].tolist() == [0, 0, 0, 0, 0, 0, 1, 0]
+    image, mask = (np.array(Image.open(folder / "sub/f.png")) for folder in dataset)
+    with h5py.File(path) as file:
+        assert set(file) == {"8x8", "samples"}
+        for row, top in zip(table["row"][table["sample"] == "sub/f"], (0, 4), strict=True):
+            np.testing.assert_array_equal(file["8x8/image"][row], image[top : top + 8])
+            np.testing.assert_array_equal(file["8x8/mask"][row], mask[top : top + 8])
+
+
+@pytest.fixture
+def equals(tmp_path):
+    """The index of eight samples of one size, 256 kB each."""
+    rng = np.random.default_rng(0)
+    for name, shape in (("images", (256, 256, 3)), ("masks", (256, 256))):
+        (tmp_path / name).mkdir()
+        for number in range(8):
+            array = rng.integers(0, 256 if len(shape) > 2 else 3, shape, dtype=np.uint8)
+            Image.fromarray(array).save(tmp_path / name / f"{number}.png")
+    return _index(tmp_path / "images", tmp_path / "masks")
+
+
+@pytest.mark.parametrize("plan", [NATIVE, Plan("tile", 4, ((128, 128),), overlap=0.5)], ids=lambda p: p.plan)
+def test_one_sample_is_held_at_a_time(tmp_path, equals, plan):
+    """Eight samples take no more memory to write than one."""
+
+    def peak(count: int) -> int:
+        tracemalloc.start()
+        write_shard(tmp_path / "0.h5", equals.iloc[:count], plan, NAMES)
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return most
+
+    peak(1)  # what is loaded and kept at a first use
+    one = peak(1)
+    assert one > 256 * 256 * 4  # the arrays are seen
+    assert peak(8) < one + 256 * 256 * 4 / 4
 
 
 def test_the_layout_is_as_documented(path, index):
@@ -72,16 +140,17 @@ def test_the_layout_is_as_documented(path, index):
     with h5py.File(path) as file:
         assert set(file) == {"8x8", "8x4", "12x8", "samples"}
         assert file.attrs["format"] == "stratagem-shard"
-        assert file.attrs["version"] == 1
+        assert file.attrs["version"] == 2
         assert Plan.from_record(json.loads(file.attrs["plan"])) == NATIVE
         assert list(file.attrs["classes"]) == NAMES
         image, mask = file["8x8/image"], file["8x8/mask"]
         assert (image.shape, image.chunks, image.dtype) == ((4, 8, 8, 3), (1, 8, 8, 3), np.uint8)
         assert (mask.shape, mask.chunks, mask.dtype) == ((4, 8, 8), (1, 8, 8), np.uint8)
         samples = file["samples"][:]
-        assert samples.dtype.names == ("sample", "group", "row", "checksum")
+        assert samples.dtype.names == ("sample", "window", "group", "row", "checksum")
         assert sorted(name.decode() for name in samples["sample"]) == index["sample"].tolist()
-        for _, group, row, checksum in samples:
+        assert not samples["window"].any()
+        for _, _, group, row, checksum in samples:
             data = file[group.decode()]
             crc = zlib.crc32(data["mask"][row].tobytes(), zlib.crc32(data["image"][row].tobytes()))
             assert crc == checksum
@@ -98,17 +167,18 @@ def test_binary_masks_are_stored_as_classes(tmp_path):
     for name, array in (("images", np.zeros((4, 4, 3))), ("masks", np.eye(4) * 255)):
         (tmp_path / name).mkdir()
         Image.fromarray(array.astype(np.uint8)).save(tmp_path / name / "a.png")
-    index = build_index(tmp_path / "images", tmp_path / "masks", 2, "auto", None).table
+    index = _index(tmp_path / "images", tmp_path / "masks", NAMES[:2], "auto")
     write_shard(tmp_path / "0.h5", index, NATIVE, NAMES[:2])
     np.testing.assert_array_equal(_read(Shards(tmp_path, catalogue([tmp_path / "0.h5"])), 0)[1], np.eye(4))
 
 
 def test_a_catalogue_says_where_everything_is(path):
-    """The catalogue holds each sample's file, group, row and frame."""
+    """The catalogue holds each sample's windows, with file, group, row and frame."""
     table = catalogue([path])
-    assert table.columns.tolist() == ["sample", "file", "group", "row", "height", "width", "checksum"]
+    columns = ["sample", "window", "file", "group", "row", "height", "width", "checksum"]
+    assert table.columns.tolist() == columns
     row = table.set_index("sample").loc["sub/g"]
-    assert row[["file", "group", "row", "height", "width"]].tolist() == ["0.h5", "8x8", 3, 8, 8]
+    assert row[columns[1:-1]].tolist() == [0, "0.h5", "8x8", 3, 8, 8]
 
 
 def test_a_selection_is_read_in_its_own_order(path):
@@ -151,7 +221,7 @@ def large(tmp_path):
     for name, array in (("images", image), ("masks", mask)):
         (tmp_path / name).mkdir()
         Image.fromarray(array).save(tmp_path / name / "a.bmp")
-    index = build_index(tmp_path / "images", tmp_path / "masks", 3, "indices", None).table
+    index = _index(tmp_path / "images", tmp_path / "masks")
     write_shard(tmp_path / "0.h5", index, NATIVE, NAMES)
     return tmp_path / "0.h5", image, mask
 
@@ -187,12 +257,12 @@ def test_a_damaged_byte_is_found(path, kind):
         Shards(path.parent, catalogue([path])).verify()
 
 
-@pytest.mark.parametrize(("key", "value"), [("version", 2), ("format", "other")])
+@pytest.mark.parametrize(("key", "value"), [("version", 1), ("format", "other")])
 def test_another_version_is_refused(path, key, value):
     """A file of another format or version is refused by name, with what was found."""
     with h5py.File(path, "r+") as file:
         file.attrs[key] = value
-    with pytest.raises(ShardError, match=rf"0\.h5: expected .*version 1.*found .*{value}"):
+    with pytest.raises(ShardError, match=rf"0\.h5: expected .*version 2.*found .*{value}"):
         catalogue([path])
 
 

@@ -12,7 +12,8 @@ import pandas as pd
 
 from stratagem.execution import choose
 from stratagem.files import replacing_folder, write_table
-from stratagem.run import Inputs, as_counts, examine, load_model
+from stratagem.metrics import as_counts
+from stratagem.run import Inputs, examine, load_model
 from stratagem.study import Recipe
 
 __all__ = ["evaluate"]

@@ -127,12 +127,13 @@ class Loader:
         height, width = self.storage.shape(places[0][1])
         image = np.empty((len(places), height, width, 3), np.uint8)
         mask = np.empty((len(places), height, width), np.uint8)
-        names = self.storage.table["sample"]
+        names, windows = self.storage.table["sample"], self.storage.table["window"]
         for number, (epoch, place) in enumerate(places):
             self.storage.read(place, image[number], mask[number])
             if draws is not None:
                 variants = draws[names.iat[place]]
-                row = variants[epoch % len(variants)]
+                # The windows of one sample take different variants in one epoch.
+                row = variants[(epoch + windows.iat[place]) % len(variants)]
                 image[number], mask[number] = apply(row, image[number], mask[number])
         return Batch(image, mask, [names.iat[place] for _, place in places], places[-1][0])
 

@@ -18,13 +18,12 @@ from safetensors.torch import load_file, save_file
 from stratagem.execution import Execution, choose
 from stratagem.files import replacing, write_json, write_table
 from stratagem.geometry import Plan
-from stratagem.image import read_image, read_plane
-from stratagem.labels import to_classes
 from stratagem.loader import Loader, Memory, prefetched
-from stratagem.metrics import confusion, counts, per_image
+from stratagem.metrics import as_counts, confusion, per_image
 from stratagem.predict import predict
-from stratagem.sample import select
+from stratagem.sample import read_sample
 from stratagem.shard import Shards
+from stratagem.split import select
 from stratagem.study import Recipe
 from stratagem.training import Options, fit
 from stratagem.transfer import adopt, freeze, read_weights
@@ -79,7 +78,7 @@ class Inputs:
         return self.index[self.index["sample"].isin(splits["sample"])]
 
 
-def train(recipe: Recipe, inputs: Inputs, device: str, source: str, folder: Path) -> None:
+def train(recipe: Recipe, inputs: Inputs, device: str, record: dict, folder: Path) -> None:
     """Train one run and write ``model.safetensors, history.parquet, cost.json, transfer.csv``.
 
     Parameters
@@ -87,8 +86,8 @@ def train(recipe: Recipe, inputs: Inputs, device: str, source: str, folder: Path
     recipe : Recipe
     inputs : Inputs
     device : {"cpu", "cuda"}
-    source : str
-        Digest of the code, recorded.
+    record : dict
+        What else cost.json shall say: the digest of the code, what the input files were made from.
     folder : path
         Where the files appear; transfer.csv only where weights were taken.
     """
@@ -112,7 +111,7 @@ def train(recipe: Recipe, inputs: Inputs, device: str, source: str, folder: Path
     keys = {"strategy": recipe.name, "fold": recipe.fold, "seed": recipe.seed}
     write_table(history.assign(**keys), folder / "history.parquet")
     cost = keys | _cost(spent, model, execution, cpu_s) | {"train_images": len(samples)}
-    cost |= {"recipe": recipe.model_dump(mode="json"), "source": source}
+    cost |= record | {"recipe": recipe.model_dump(mode="json")}
     write_json(cost, folder / "cost.json")
     with replacing(folder / "model.safetensors") as beside:
         # A layout of the device must not show in the bytes: weights are stored in plain order.
@@ -137,8 +136,8 @@ def examine(model, rows: pd.DataFrame, inputs: Inputs, execution: Execution, cla
         Confusion: true by predicted class.
     """
     for row in rows.itertuples():
-        predicted = predict(model, read_image(row.image), inputs.plan, execution)
-        truth = to_classes(read_plane(row.mask), row.encoding)
+        image, truth = read_sample(row)
+        predicted = predict(model, image, inputs.plan, execution, row.pixel_size)
         yield row.sample, predicted, confusion(truth, predicted, classes)
 
 
@@ -198,11 +197,6 @@ def _validation(recipe: Recipe, inputs: Inputs, execution: Execution):
         return {f"val_{metric}": per_image(table, metric)["score"].mean() for metric in ("dice", "iou")}
 
     return validate
-
-
-def as_counts(sample: str, matrix) -> pd.DataFrame:
-    """A row a class of one image: ``sample, class, tp, fp, fn, tn``."""
-    return pd.DataFrame({"sample": sample, "class": range(len(matrix))} | counts(matrix))
 
 
 def _cost(spent, model, execution: Execution, cpu_s: float) -> dict:

@@ -1,17 +1,17 @@
 """Shards: every sample in one plan's frame, in ordinary HDF5 files.
 
-Layout, version 1 (any HDF5 tool opens it):
+Layout, version 2 (any HDF5 tool opens it):
 
     /                       attributes: format, version, plan (JSON), classes
     /<H>x<W>/image          uint8 (N, H, W, 3), chunks (1, H, W, 3)
     /<H>x<W>/mask           uint8 (N, H, W),    chunks (1, H, W); 255 = ignore
-    /samples                sample, group ("<H>x<W>"), row, checksum (CRC-32 of image then mask)
+    /samples                sample, window, group ("<H>x<W>"), row, checksum (CRC-32 of image then mask)
 
-A chunk is one sample (less where that would pass 16 MB: then a band of rows), so that a sample is
-contiguous in the file. Reading goes past the HDF5 library: the offsets of all chunks are taken once,
-then samples are read by position into buffers of the caller (no global lock, no copy; fancy indexing
-through h5py is many times slower). A reader opens files lazily
-and works on after a fork.
+A row is one window of a sample: the whole sample, unless the plan cuts it into tiles. A chunk is one
+row (less where that would pass 16 MB: then a band of it), so that a row is contiguous in the file.
+Reading goes past the HDF5 library: the offsets of all chunks are taken once, then rows are read by
+position into buffers of the caller (no global lock, no copy; fancy indexing through h5py is many times
+slower). A reader opens files lazily and works on after a fork. A writer holds one sample at a time.
 """
 
 import contextlib
@@ -19,24 +19,24 @@ import hashlib
 import json
 import os
 import zlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pandas as pd
 
-from stratagem.errors import DataError, ShardError
+from stratagem.errors import ShardError
 from stratagem.files import replacing
-from stratagem.geometry import Plan
-from stratagem.image import read_image, read_plane
-from stratagem.labels import to_classes
+from stratagem.geometry import Plan, Window
+from stratagem.sample import read_sample
 
 __all__ = ["Shards", "catalogue", "member", "write_shard"]
 
 FORMAT = "stratagem-shard"
-VERSION = 1
+VERSION = 2
 CHUNK_BYTES = 16 * 2**20
 
 
@@ -57,26 +57,21 @@ def write_shard(path: str, index: pd.DataFrame, plan: Plan, classes: list[str]) 
     plan : Plan
     classes : list of str
     """
-    groups = defaultdict(list)
-    for row in index.itertuples():
-        groups[plan.frame(row.height, row.width)].append(row)
+    windows = {row.sample: plan.windows(row.height, row.width, row.pixel_size) for row in index.itertuples()}
+    counts = Counter(window.frame for ones in windows.values() for window in ones)
     with replacing(path) as beside, h5py.File(beside, "w") as file:
         file.attrs.update(format=FORMAT, version=VERSION, plan=json.dumps(plan.as_record()))
         file.attrs["classes"] = classes
-        table = []
-        for (height, width), rows in sorted(groups.items()):
-            name = f"{height}x{width}"
-            image = _dataset(file, f"{name}/image", (len(rows), height, width, 3))
-            mask = _dataset(file, f"{name}/mask", (len(rows), height, width))
-            for number, row in enumerate(rows):
-                pixels, labels = _framed(row, plan)
-                image[number], mask[number] = pixels, labels
-                table.append((row.sample, name, number, _checksum(pixels, labels)))
-        _write_samples(file, table)
+        for frame, count in sorted(counts.items()):
+            _dataset(file, f"{_group(frame)}/image", (count, *frame, 3))
+            _dataset(file, f"{_group(frame)}/mask", (count, *frame))
+        filled = Counter()
+        rows = [_write_sample(file, row, windows[row.sample], plan, filled) for row in index.itertuples()]
+        _write_samples(file, list(chain(*rows)))
 
 
 def catalogue(paths: Iterable[str]) -> pd.DataFrame:
-    """Where every sample of some shards is: ``sample, file, group, row, height, width, checksum``."""
+    """Where every sample of some shards is: ``sample, window, file, group, row, height, width, checksum``."""
     tables = []
     for path in paths:
         with _open(path) as file:
@@ -88,7 +83,8 @@ def catalogue(paths: Iterable[str]) -> pd.DataFrame:
     table = pd.concat(tables, ignore_index=True)
     sides = table["group"].str.split("x", expand=True) if len(table) else pd.DataFrame(columns=[0, 1])
     table = table.assign(height=sides[0].astype(int), width=sides[1].astype(int))
-    return table[["sample", "file", "group", "row", "height", "width", "checksum"]].sort_values("sample")
+    columns = ["sample", "window", "file", "group", "row", "height", "width", "checksum"]
+    return table[columns].sort_values(["sample", "window"])
 
 
 class Shards:
@@ -160,18 +156,8 @@ class Shards:
         ]
 
 
-def _framed(row, plan: Plan) -> tuple[np.ndarray, np.ndarray]:
-    """The image and mask of one row of the index, in the plan's frame."""
-    image, mask = read_image(row.image), to_classes(read_plane(row.mask), row.encoding)
-    for path, array in ((row.image, image), (row.mask, mask)):
-        if array.shape[:2] != (row.height, row.width):
-            raise DataError(
-                expected=f"the size that was indexed, {row.height}x{row.width}",
-                found=f"{array.shape[0]}x{array.shape[1]}",
-                where=path,
-                remedy="Start again: a data set that changed is indexed anew.",
-            )
-    return plan.forward(image), plan.forward_mask(mask)
+def _group(frame: tuple[int, int]) -> str:
+    return f"{frame[0]}x{frame[1]}"
 
 
 def _dataset(file: h5py.File, name: str, shape: tuple[int, ...]) -> h5py.Dataset:
@@ -181,9 +167,24 @@ def _dataset(file: h5py.File, name: str, shape: tuple[int, ...]) -> h5py.Dataset
     return file.create_dataset(name, shape, np.uint8, chunks=(1, rows, *shape[2:]))
 
 
+def _write_sample(file: h5py.File, row, windows: list[Window], plan: Plan, filled: Counter) -> list[tuple]:
+    """Write the windows of one sample behind those that are there; their rows of `/samples`."""
+    image, mask = read_sample(row)
+    table = []
+    for number, window in enumerate(windows):
+        pixels, labels = plan.forward(image, window), plan.forward_mask(mask, window)
+        group, place = _group(window.frame), filled[window.frame]
+        file[f"{group}/image"][place], file[f"{group}/mask"][place] = pixels, labels
+        filled[window.frame] += 1
+        table.append((row.sample, number, group, place, _checksum(pixels, labels)))
+    return table
+
+
 def _write_samples(file: h5py.File, table: list[tuple]) -> None:
     text = h5py.string_dtype("utf-8")
-    kind = np.dtype([("sample", text), ("group", text), ("row", "<i8"), ("checksum", "<u4")])
+    kind = np.dtype(
+        [("sample", text), ("window", "<i8"), ("group", text), ("row", "<i8"), ("checksum", "<u4")]
+    )
     file.create_dataset("samples", data=np.array(table, dtype=kind))
 
 

@@ -1,0 +1,26 @@
+"""The index and a plan in; what the plan loses of the true masks out."""
+
+
+rule roundtrip:
+    input:
+        index=f"{RESULTS}/index.parquet",
+        plan=f"{RESULTS}/resolutions/{{resolution}}/plan.json",
+    output:
+        counts=f"{RESULTS}/resolutions/{{resolution}}/roundtrip.parquet",
+    log:
+        f"{RESULTS}/logs/roundtrip/{{resolution}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/roundtrip/{{resolution}}.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        source=sources("roundtrip", "files", script="roundtrip.py"),
+        classes=len(STUDY.classes),
+    message:
+        "Take the true masks through resolution {wildcards.resolution} and back."
+    script:
+        "../scripts/roundtrip.py"
