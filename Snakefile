@@ -2,6 +2,7 @@
 
 snakemake --cores 8 --resources gpu=1                       the study in config.yaml
 snakemake --cores 8 --configfile studies/dsb2018.yaml       exactly that study
+snakemake --cores 1 data                                    a page about the images, before any training
 snakemake --cores 1 tables                                  tables anew from stored evaluations
 """
 
@@ -26,6 +27,7 @@ localrules:
     plan,
     split,
     compare,
+    data,
     report,
     tables,
 
@@ -43,10 +45,12 @@ rule all:
 
 include: "rules/demo.smk"
 include: "rules/index.smk"
+include: "rules/data.smk"
 include: "rules/plan.smk"
 include: "rules/shard.smk"
 include: "rules/manifest.smk"
 include: "rules/split.smk"
+include: "rules/roundtrip.smk"
 include: "rules/pretrain.smk"
 include: "rules/train.smk"
 include: "rules/evaluate.smk"

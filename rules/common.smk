@@ -5,6 +5,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(str(workflow.current_basedir)).parent / "scripts"))
 
+from stratagem import preflight
+from stratagem.demo import DOMAINS
 from stratagem.device import settle
 from stratagem.errors import ConfigError
 from stratagem.provenance import sources
@@ -14,8 +16,19 @@ from stratagem.study import DataSource, WeightsSource, read_study
 ENVIRONMENT = "../envs/stratagem.yaml"
 DEMO = "data/demo"
 
+
+def cores_here():
+    """How many cores this call was given for its jobs; None where they run elsewhere, or none runs."""
+    if workflow.resource_settings.nodes is not None or not workflow.is_main_process:
+        return None
+    cores = workflow.resource_settings.cores
+    # A dry run without --cores is told 1, which is nobody's choice.
+    return STUDY.threads if cores == 1 and workflow.output_settings.dryrun else cores
+
+
 try:
     STUDY = read_study(config)
+    preflight.require(STUDY, demo=DEMO, cores=cores_here())
 except ConfigError as error:
     sys.exit(f"The study cannot be used:\n{error}")
 
@@ -40,7 +53,7 @@ RUNS = [
 
 def one_of(names):
     """A wildcard constraint that only these names meet; none at all where there are none."""
-    return "|".join(map(re.escape, names)) or "(?!)"
+    return "|".join(re.escape(str(name)) for name in names) or "(?!)"
 
 
 wildcard_constraints:
@@ -49,9 +62,10 @@ wildcard_constraints:
     augmentation=one_of(STUDY.augmentations),
     source=one_of(STUDY.sources),
     strategy=one_of(STUDY.strategies),
-    shard=r"\d+",
-    fold=r"\d+",
-    seed=r"\d+",
+    domain=one_of(DOMAINS),
+    shard=one_of(range(STUDY.shards)),
+    fold=one_of(range(STUDY.folds)),
+    seed=one_of({*STUDY.seeds, *(STUDY.sources[name].seed for name in TAUGHT)}),
 
 
 def targets():
@@ -72,11 +86,10 @@ def dataset(wildcards):
     return DATASETS[wildcards.root]
 
 
-def fingerprint_of(wildcards):
+def fingerprint_of(root):
     """A digest of a user's raw files; the demo's files follow from their rule instead."""
-    data = dataset(wildcards)
-    folders = (data.images, data.masks)
-    return "demo" if is_demo(data.images) else fingerprint(*folders)
+    places = DATASETS[root].places
+    return "demo" if any(map(is_demo, places)) else fingerprint(*places)
 
 
 def is_demo(folder):
@@ -114,7 +127,7 @@ def train_inputs(wildcards):
 
 
 def local_file(weights):
-    """The file as an input; none where it is an address or missing (the script then says so)."""
+    """The file as an input; none where it is an address, or was removed since (the script then says so)."""
     return [weights] if Path(weights).is_file() else []
 
 
@@ -124,8 +137,6 @@ def recipe(wildcards):
     return run.model_dump(mode="json")
 
 
-for _root, _data in DATASETS.items():
-    for _key in ("images", "masks"):
-        _folder = getattr(_data, _key)
-        if not (is_demo(_folder) or Path(_folder).is_dir()):
-            sys.exit(f"{_key}: expected a folder, but found none at {_folder}; correct the path.")
+def lineage(strategy):
+    """What the input files of a strategy's runs are made from, for their record."""
+    return STUDY.lineage(strategy) | {"files": fingerprint_of(RESULTS)}

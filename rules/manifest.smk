@@ -17,7 +17,7 @@ rule manifest:
         mem_mb=1000,
         runtime=10,
     params:
-        source=sources("augment", "files"),
+        source=sources("augment", "files", script="manifest.py"),
         policy=lambda wildcards: STUDY.augmentations[wildcards.augmentation].model_dump(),
     message:
         "Draw the synthetic images of augmentation {wildcards.augmentation}, seed {wildcards.seed}."

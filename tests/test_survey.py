@@ -204,7 +204,7 @@ def test_what_the_files_held_and_what_became_of_it(calm, busy):
     """Kinds of files with their counts; what was scaled, and what was converted."""
     assert "uint8, 3 channels: 3 images." in calm.page.text
     for words in (
-        "uint8, 3 channels: 11 images; uint8, 1 channel: 1 images",
+        "uint8, 3 channels: 11 images; uint8, 1 channel: 1 image",
         "more than 8 bits scaled from",
         "2 images of one channel: the network sees three equal ones.",
     ):

@@ -14,13 +14,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Discriminator,
     Field,
     StringConstraints,
     Tag,
     ValidationError,
+    WithJsonSchema,
     model_validator,
 )
 
@@ -28,20 +31,105 @@ from stratagem.errors import ConfigError
 
 __all__ = ["Recipe", "Study", "read_study", "schema"]
 
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]*$")]
+NAME = r"^[a-z0-9][a-z0-9-]*$"
+DIGEST = r"^[0-9a-f]{64}$"
+COLOUR = r"^#[0-9a-fA-F]{6}$"
+FIT = r"^(median|largest|p[1-9][0-9]?)$"
+Name = Annotated[str, StringConstraints(pattern=NAME)]
 Share = Annotated[float, Field(gt=0, le=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Classes = Annotated[tuple[str, ...], Field(min_length=2)]
-Labels = Literal["auto", "indices", "binary"]
+Colour = Annotated[str, StringConstraints(pattern=COLOUR)]
+Channel = Annotated[int, Field(ge=0)]
 Probability = Annotated[float, Field(ge=0, le=1)]
 
 STRIDE_OF_CLASSIFIER = 32  # pixels: a ResNet halves its input five times
+
+# What a user should have written, by pydantic's kind of fault; its own words are those of Python.
+EXPECTED = {
+    "string_type": "text (numbers and dates in quotes)",
+    "string_unicode": "text (numbers and dates in quotes)",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "int_parsing": "a whole number",
+    "int_parsing_size": "a whole number",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "finite_number": "a finite number",
+    "greater_than": "more than {gt}",
+    "greater_than_equal": "at least {ge}",
+    "less_than": "less than {lt}",
+    "less_than_equal": "at most {le}",
+    "tuple_type": "a list",
+    "dict_type": "keys with values",
+    "model_type": "keys with values",
+    "too_short": "{min_length} or more entries",
+    "too_long": "no more than {max_length} entries",
+}
+PATTERNS = {
+    NAME: "a name of small letters, digits and hyphens, such as `my-study`",
+    DIGEST: "64 digits and letters from 0-9 and a-f",
+    COLOUR: "a colour such as `#00ff7f`",
+    FIT: "`median`, `largest` or a percentile such as `p90`",
+}
 
 
 class Options(BaseModel):
     """A section of the config: unknown keys are refused, values cannot be changed."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+def _listed(given: Any) -> Any:
+    """One code is short for a list of it."""
+    return [given] if isinstance(given, int | str) else given
+
+
+def _value_or_colour(given: Any) -> int | str | None:
+    number = isinstance(given, int) and not isinstance(given, bool)
+    if given is None or number or (isinstance(given, str) and re.match(COLOUR, given)):
+        return given
+    raise ValueError(f"expected a whole number or {PATTERNS[COLOUR]}, but found {given!r}")
+
+
+Side = Annotated[int, Field(ge=1)]
+Codes = Annotated[tuple[int, ...], BeforeValidator(_listed, json_schema_input_type=int | tuple[int, ...])]
+Colours = Annotated[
+    tuple[Colour, ...], BeforeValidator(_listed, json_schema_input_type=Colour | tuple[Colour, ...])
+]
+ValueOrColour = Annotated[
+    Any,
+    AfterValidator(_value_or_colour),
+    WithJsonSchema({"anyOf": [{"type": "integer"}, {"type": "string", "pattern": COLOUR}, {"type": "null"}]}),
+]
+
+# Which keys belong to which plan, to which encoding, beside those that belong to all.
+PLAN_KEYS = {
+    "native": set(),
+    "resize": {"size", "fit", "max_pixels", "mask"},
+    "pad": {"size", "fit", "max_pixels"},
+    "letterbox": {"size", "fit", "max_pixels", "mask"},
+    "bucket": {"buckets"},
+    "tile": {"size", "fit", "max_pixels", "overlap"},
+    "rescale": {"pixel_size", "mask"},
+}
+LABEL_KEYS = {
+    "auto": set(),
+    "indices": set(),
+    "binary": {"threshold"},
+    "values": {"values"},
+    "colours": {"colours"},
+    "instances": {"border"},
+    "overlay": {"colours"},
+}
+
+
+def _refuse_foreign(section: Options, kind: str, keys: dict[str, set], key: str, common: set) -> None:
+    foreign = section.model_fields_set - keys[kind] - common
+    if foreign:
+        name = sorted(foreign)[0]
+        owners = ", ".join(f"`{owner}`" for owner, own in keys.items() if name in own)
+        raise ValueError(f"`{name}` belongs to the {key} {owners}, not to `{kind}`")
 
 
 class Split(Options):
@@ -54,6 +142,11 @@ class Split(Options):
         None,
         description="Regular expression over the sample's name; samples with the same match (its first "
         "bracket, if any) never straddle two parts. Without it each image is a group of its own.",
+    )
+    part: str | None = Field(
+        None,
+        description="Regular expression over the sample's name that gives its part (train, val, test), for "
+        "a data set that comes divided; a sheet's column `part` does the same.",
     )
 
 
@@ -96,24 +189,90 @@ class Training(Options):
     )
 
 
+class Labels(Options):
+    """How the values or colours of mask files become classes."""
+
+    encoding: Literal["auto", "indices", "binary", "values", "colours", "instances", "overlay"] = Field(
+        "auto",
+        description="auto: recognised on the whole set, or a question where two readings are possible. "
+        "indices: the value is the class. binary: 0 and 255. values, colours: as listed. instances: each "
+        "object has a number. overlay: colours painted over a copy of the image.",
+    )
+    values: dict[str, Codes] = Field({}, description="Class: value or values; of `values`.")
+    colours: dict[str, Colours] = Field(
+        {}, description="Class: colour or colours (#rrggbb); of `colours` and `overlay`."
+    )
+    ignore: ValueOrColour = Field(
+        None, description="The value or colour that counts nowhere; of `indices` 255 unless said otherwise."
+    )
+    threshold: int | None = Field(
+        None, ge=1, description="Of `binary`: from this value on it is foreground (grey edges, JPEG)."
+    )
+    border: str | None = Field(None, description="Of `instances`: the class of an object's outermost pixels.")
+
+    @model_validator(mode="after")
+    def _own_keys(self) -> "Labels":
+        _refuse_foreign(self, self.encoding, LABEL_KEYS, "encoding", {"encoding", "ignore"})
+        missing = {"values", "colours"} & LABEL_KEYS[self.encoding] - self.model_fields_set
+        if missing:
+            raise ValueError(f"`{self.encoding}` needs `{missing.pop()}`")
+        return self
+
+    @property
+    def named(self) -> dict[str, str]:
+        """The classes that it names, by the key that does."""
+        found = {name: "values" for name in self.values} | {name: "colours" for name in self.colours}
+        return found | ({self.border: "border"} if self.border else {})
+
+
+def _from_word(given: Any) -> Any:
+    """`labels: auto` is short for `labels: {encoding: auto}`."""
+    return {"encoding": given} if isinstance(given, str) else given
+
+
+LabelsOrWord = Annotated[Labels, BeforeValidator(_from_word, json_schema_input_type=Labels | str)]
+
+
 class Resolution(Options):
     """How images of many sizes are brought into the network's frame."""
 
-    plan: Literal["native", "resize", "pad"] = Field(
-        description="native: own size, filled up to the stride. resize: one size, by interpolation. "
-        "pad: the largest size of the set, by filling up; cropped back exactly."
+    plan: Literal["native", "resize", "pad", "letterbox", "bucket", "tile", "rescale"] = Field(
+        description="native: own size. resize: one size, by interpolation. pad: the largest size, by filling "
+        "up. letterbox: the longer side resized, the rest filled up. bucket: a few frames, each image in the "
+        "smallest that holds it. tile: overlapping windows. rescale: one physical size of a pixel. All are "
+        "filled up to the stride and brought back to the image's own size."
     )
-    size: tuple[int, int] | None = Field(
+    size: tuple[Side, Side] | None = Field(None, description="Height and width in pixels.")
+    fit: Annotated[str, StringConstraints(pattern=FIT)] | None = Field(
         None,
-        description="Height and width in pixels, for `resize`; without it the median size of the set.",
+        description="Without `size`, how it is fitted on the set: median, largest, or a percentile such as "
+        "p90; default: median, of `pad` largest.",
+    )
+    max_pixels: int | None = Field(
+        None, ge=1, description="A fitted size of more pixels is shrunk to this: a bound of memory."
+    )
+    buckets: int = Field(4, ge=1, le=64, description="Of `bucket`: how many frames at most.")
+    overlap: float = Field(0.25, ge=0, lt=1, description="Of `tile`: share of the side, at least.")
+    pixel_size: float | None = Field(
+        None, gt=0, description="Of `rescale`: in the unit of the sheet's column; default: the median."
+    )
+    fill: Literal["constant", "reflect", "edge"] = Field(
+        "constant", description="What images are filled up with; never counts in loss or scores."
+    )
+    mask: Literal["nearest", "area"] = Field(
+        "nearest", description="Label of a resampled pixel: the nearest, or the one that covers most of it."
     )
 
+    @property
+    def options(self) -> dict:
+        """Its plan's own keys, as plain data."""
+        return self.model_dump(mode="json", include=PLAN_KEYS[self.plan] | {"plan", "fill"})
+
     @model_validator(mode="after")
-    def _size_only_for_resize(self) -> "Resolution":
-        if self.size is not None and self.plan != "resize":
-            raise ValueError(f"`size` belongs to the plan `resize`, not to `{self.plan}`")
-        if self.size is not None and min(self.size) < 1:
-            raise ValueError(f"`size` is height and width in pixels, both at least 1, not {self.size}")
+    def _own_options(self) -> "Resolution":
+        _refuse_foreign(self, self.plan, PLAN_KEYS, "plan", {"plan", "fill"})
+        if self.size is not None and {"fit", "max_pixels"} & self.model_fields_set:
+            raise ValueError("`fit` and `max_pixels` are of a size that is fitted; leave out `size`, or them")
         return self
 
 
@@ -134,13 +293,68 @@ class Augmentation(Options):
     blur_probability: Probability = Field(0.3, description="Probability of any blur.")
 
 
-class DataSource(Options):
+class DataSet(Options):
+    """Images with their masks: in two folders, or listed in a sheet."""
+
+    images: str | None = Field(None, description="Folder of images, searched with its subfolders.")
+    masks: str | None = Field(None, description="Folder of masks; may be the same.")
+    mask_name: str = Field(
+        "{stem}",
+        description="A mask's name: {stem} is its image's, * anything; several masks of an image are united "
+        "as objects. The extension may be left out.",
+    )
+    sheet: str | None = Field(
+        None,
+        description="Instead of the folders a CSV file with the columns image, mask, and as far as known "
+        "group, part (train, val, test) and pixel_size; paths from its own folder.",
+    )
+    classes: Classes = Field(description="Class names by index; 0 is background.")
+    labels: LabelsOrWord = Field(Labels(), description="How masks are encoded.")
+    mask_size: Literal["same", "resize"] = Field(
+        "same", description="resize: a mask of another size is brought to its image's."
+    )
+    channels: tuple[Channel, ...] | None = Field(
+        None, description="The one or three channels to use of images that have others, from 0."
+    )
+    levels: tuple[float, float] | None = Field(
+        None,
+        description="What becomes 0 and 255 in images of more than 8 bits; default: the 0.1 and 99.9 "
+        "percentiles of the set.",
+    )
+
+    @model_validator(mode="after")
+    def _one_place(self) -> "DataSet":
+        folders = {self.images, self.masks} - {None}
+        if self.sheet is not None and folders:
+            raise ValueError("set `sheet`, or `images` and `masks`, not both")
+        if self.sheet is None and (self.images is None or self.masks is None):
+            raise ValueError("set `images` and `masks`, or `sheet`")
+        if self.mask_name.count("{stem}") != 1:
+            raise ValueError("`mask_name` needs {stem}, once, in the place of the image's name")
+        if len(folders) == 1 and self.mask_name == "{stem}" and self.sheet is None:
+            raise ValueError(
+                "`images` and `masks` are one folder; say in `mask_name` how a mask's name differs"
+            )
+        if self.levels is not None and self.levels[0] >= self.levels[1]:
+            raise ValueError("`levels` are a low and a higher intensity")
+        if self.channels is not None and len(self.channels) not in (1, 3):
+            raise ValueError("`channels` are one or three")
+        return self
+
+    @property
+    def data(self) -> dict:
+        """The keys that say where its files are and how they are read, as plain data."""
+        return self.model_dump(mode="json", include=set(DataSet.model_fields), exclude_none=True)
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """The folders or the sheet."""
+        return (self.sheet,) if self.sheet is not None else (self.images, self.masks)
+
+
+class DataSource(DataSet):
     """A U-Net taught on another data set."""
 
-    images: str = Field(description="Folder of images.")
-    masks: str = Field(description="Folder of masks.")
-    classes: Classes = Field(description="Class names by index; 0 is background.")
-    labels: Labels = Field("auto", description="How its masks are read; see the study's `labels`.")
     resolution: Name = Field(description="A name under `resolutions`, fitted on this source's sizes.")
     augmentation: Name | None = Field(None, description="A name under `augmentations`.")
     batch_size: int = Field(16, ge=1, description="Images a step.")
@@ -153,15 +367,20 @@ class WeightsSource(Options):
 
     weights: str = Field(description="A .safetensors or .pth file, or an http(s) address of one.")
     sha256: str | None = Field(
-        None, pattern=r"^[0-9a-f]{64}$", description="Digest of the file; required for an address."
+        None, pattern=DIGEST, description="Digest of the file; required for an address."
     )
     network: Literal["resnet18"] = Field("resnet18", description="The classifier they belong to.")
 
     @model_validator(mode="after")
     def _address_needs_a_digest(self) -> "WeightsSource":
-        if self.weights.startswith(("http://", "https://")) and self.sha256 is None:
+        if self.is_address and self.sha256 is None:
             raise ValueError("`sha256` is required where `weights` is an address")
         return self
+
+    @property
+    def is_address(self) -> bool:
+        """Whether the weights are fetched from the net, not read from a file."""
+        return self.weights.startswith(("http://", "https://"))
 
 
 def _kind_of_source(value: Any) -> str:
@@ -208,6 +427,14 @@ class Strategy(Options):
     )
 
 
+NAMED = {  # the parts of a study in which a user gives the names
+    "resolutions": Resolution,
+    "augmentations": Augmentation,
+    "sources": DataSource,
+    "strategies": Strategy,
+}
+
+
 class Report(Options):
     """What the comparison decides and the report shows."""
 
@@ -235,18 +462,10 @@ class Recipe(Options):
     threads: int
 
 
-class Study(Options):
+class Study(DataSet):
     """One study: data, strategies, and how they are compared."""
 
     study: Name = Field(description="Its name; all outputs stand in results/<study>/.")
-    images: str = Field(description="Folder of images, searched with its subfolders.")
-    masks: str = Field(description="Folder of masks; each has its image's path, any extension.")
-    classes: Classes = Field(description="Class names by index; 0 is background.")
-    labels: Labels = Field(
-        "auto",
-        description="indices: pixel value = class, 255 = ignore. binary: 0 and 255. auto: by the values "
-        "found in the whole set.",
-    )
     bad_samples: Literal["stop", "skip"] = Field(
         "stop", description="What to do where samples cannot be used; all are listed either way."
     )
@@ -293,6 +512,18 @@ class Study(Options):
         return Recipe(
             name=name, strategy=strategy, fold=fold, seed=seed, classes=classes, budget=budget, **shared
         )
+
+    def lineage(self, strategy: str) -> dict:
+        """What the input files of a strategy's runs are made from, as plain data, for the record."""
+        chosen = self.strategies[strategy]
+        parts = {
+            "resolution": self.resolutions[chosen.resolution],
+            "augmentation": self.augmentations.get(chosen.augmentation),
+            "source": self.sources.get(chosen.init.source) if chosen.init else None,
+            "split": self.split,
+        }
+        record = {key: part.model_dump(mode="json") if part else None for key, part in parts.items()}
+        return record | {"folds": self.folds}
 
     def reference(self, strategy: str) -> str | None:
         """The strategy that this one is compared with; None for the baseline itself."""
@@ -345,20 +576,55 @@ def _innermost(faults: list[dict]) -> list[dict]:
 
 def _sentence(fault: dict) -> str:
     loc, tag = _without_tag(fault["loc"])
-    key = ".".join(str(part) for part in loc if part != "[key]") or "the config"
-    found = fault.get("input")
-    if fault["type"] == "extra_forbidden":
-        return f"{key}: no such key{_nearest(_section(loc, tag), loc[-1])}; remove it or correct its name."
-    if fault["type"] == "missing":
-        return f"{key}: missing; add it ({_section(loc, tag).model_fields[loc[-1]].description})"
-    if fault["type"] == "value_error":
-        return f"{key}: {fault['ctx']['error']}."
-    if fault["type"] == "model_type":
-        return f"{key}: expected keys with values, but found {found!r}."
-    if "pattern" in fault.get("ctx", {}):
-        return f"{key}: expected text that matches {fault['ctx']['pattern']}, but found {found!r}."
-    message = fault["msg"].replace("Input should be", "expected").replace("Tuple should", "expected to")
-    return f"{key}: {message[0].lower() + message[1:]}, but found {found!r}."
+    kind, context = fault["type"], fault.get("ctx", {})
+    if kind in ("extra_forbidden", "invalid_key"):
+        hint = _nearest(_section(loc, tag), loc[-1])
+        return f"{_dotted(loc)}: no such key{hint}; remove it or correct its name."
+    if kind == "missing" and isinstance(loc[-1], int):
+        return f"{_key(loc)}: missing; the list is too short."
+    if kind == "missing":
+        return f"{_key(loc)}: missing; add it ({_section(loc, tag).model_fields[loc[-1]].description})"
+    if kind == "value_error":
+        return f"{_key(loc)}: {context['error']}."
+    found = context["actual_length"] if kind in ("too_short", "too_long") else _shown(fault["input"])
+    return f"{_key(loc)}: expected {_expected(fault)}, but found {found}."
+
+
+def _expected(fault: dict) -> str:
+    """What should have been there, as a clause in a user's words."""
+    kind, context = fault["type"], fault.get("ctx", {})
+    if kind == "literal_error":
+        return "one of " + ", ".join(re.findall("'(.*?)'", context["expected"]))
+    if kind == "string_pattern_mismatch":
+        return PATTERNS[context["pattern"]]
+    bounds = {
+        name: f"{bound:g}" if isinstance(bound, float) else bound  # 1, not 1.0
+        for name, bound in context.items()
+    }
+    return EXPECTED.get(kind, "another value").format(**bounds)
+
+
+def _shown(value: Any) -> str:
+    """A value as a user wrote it, or its kind where it is a whole section."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, dict):
+        return "keys with values"
+    if isinstance(value, list | tuple):
+        return "a list"
+    text = json.dumps(value, ensure_ascii=False) if isinstance(value, str | bool) else str(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def _key(loc: tuple) -> str:
+    """The place of a value in the config, entries of a list counted from 1."""
+    if loc and isinstance(loc[-1], int):
+        return f"{_dotted(loc[:-1])}, entry {loc[-1] + 1}"
+    return _dotted(loc)
+
+
+def _dotted(loc: tuple) -> str:
+    return ".".join(str(part) for part in loc if part != "[key]") or "the config"
 
 
 def _without_tag(loc: tuple) -> tuple[tuple, str | None]:
@@ -370,11 +636,9 @@ def _without_tag(loc: tuple) -> tuple[tuple, str | None]:
 
 def _section(loc: tuple, tag: str | None) -> type[Options]:
     """The declared section that holds the last key of a place in the config."""
-    named = {"resolutions": Resolution, "augmentations": Augmentation, "strategies": Strategy}
-    named["sources"] = WeightsSource if tag == "weights" else DataSource
     section, rest = Study, loc
-    if loc[0] in named and len(loc) > 2:
-        section, rest = named[loc[0]], loc[2:]
+    if loc[0] in NAMED and len(loc) > 2:
+        section, rest = WeightsSource if tag == "weights" else NAMED[loc[0]], loc[2:]
     for part in rest[:-1]:
         annotation = section.model_fields[part].annotation
         inner = (annotation, *get_args(annotation))
@@ -440,15 +704,27 @@ def _contradictions(study: Study) -> list[str]:
             re.compile(study.split.group)
         except re.error as error:
             faults.append(f"split.group: not a regular expression ({error}): {study.split.group!r}.")
+    for key, data in _data_sets(study).items():
+        faults += [
+            f"{key}labels.{said}: `{name}` is no declared class; declared: {', '.join(data.classes)}."
+            for name, said in data.labels.named.items()
+            if name not in data.classes
+        ]
     for name, source in study.sources.items():
-        if isinstance(source, DataSource) and _overlap(source.images, study.images):
+        if isinstance(source, DataSource) and _overlap(source.places[0], study.places[0]):
             faults.append(
-                f"sources.{name}.images: `{source.images}` overlaps the study's own images, so the test "
+                f"sources.{name}.images: `{source.places[0]}` overlaps the study's own images, so the test "
                 "images would be learned from; name a folder of other images."
             )
     for name, strategy in study.strategies.items():
         faults += _faults_of_strategy(study, name, strategy)
     return faults
+
+
+def _data_sets(study: Study) -> dict[str, DataSet]:
+    """The study's own data and those of its sources, by what their keys begin with."""
+    sources = study.sources.items()
+    return {"": study} | {f"sources.{name}.": data for name, data in sources if isinstance(data, DataSet)}
 
 
 def _overlap(one: str, other: str) -> bool:
@@ -459,7 +735,9 @@ def _overlap(one: str, other: str) -> bool:
 
 def _faults_of_strategy(study: Study, name: str, strategy: Strategy) -> list[str]:
     faults = []
-    if strategy.reference == name:
+    if strategy.reference is not None and name == study.report.baseline:
+        faults.append(f"strategies.{name}.reference: the baseline is compared with nothing; remove this key.")
+    elif strategy.reference == name:
         faults.append(f"strategies.{name}.reference: a strategy cannot be compared with itself.")
     source = study.sources.get(strategy.init.source) if strategy.init else None
     network = source.network if isinstance(source, WeightsSource) else "unet"
