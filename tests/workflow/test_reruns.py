@@ -1,17 +1,25 @@
 """What runs again after a change, and what does not."""
 
+import contextlib
 import hashlib
 import re
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+from safetensors.numpy import save_file
 
 from stratagem.provenance import LEFT_OUT
 
 ROOT = Path(__file__).parents[2]
 SECTION = (ROOT / "docs/architecture.md").read_text().split("## What reruns")[1].split("\n## ")[0]
-TABLE = re.findall(r"^\| `(\w+)` \| (.*?) \|$", SECTION, re.MULTILINE)
+TABLE = [
+    (module, set(re.findall(r"`(\w+)`", rules)))
+    for module, rules in re.findall(r"^\| `(\w+)` \| (.*?) \|$", SECTION, re.MULTILINE)
+]
+STAGES = ["demo", "index", "plan", "shard", "gather", "manifest", "split"]
+STAGES += ["pretrain", "train", "evaluate", "compare", "report"]
 pytestmark = pytest.mark.xdist_group("workflow")
 
 
@@ -19,6 +27,19 @@ def weights(checkout, strategy: str, seed: int) -> str:
     """A digest of one run's weights."""
     path = checkout.folder / f"results/tiny/runs/{strategy}/fold0/seed{seed}/model.safetensors"
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@contextlib.contextmanager
+def edited(checkout, *paths: str):
+    """Scripts or modules with a line more, for as long as the block lasts."""
+    before = {path: (checkout.folder / "scripts" / path).read_bytes() for path in paths}
+    for path, content in before.items():
+        (checkout.folder / "scripts" / path).write_bytes(content + b"\n# edited\n")
+    try:
+        yield
+    finally:
+        for path, content in before.items():
+            (checkout.folder / "scripts" / path).write_bytes(content)
 
 
 def test_a_finished_study_has_nothing_to_do(finished):
@@ -42,14 +63,33 @@ def test_the_table_names_every_module():
 @pytest.mark.parametrize(("module", "rules"), TABLE)
 def test_a_changed_module_reruns_what_depends_on_it(finished, module, rules):
     """I edit a module: the rules that docs/architecture.md names run again, and no other."""
-    path = finished.folder / f"scripts/stratagem/{module}.py"
-    before = path.read_bytes()
-    path.write_bytes(before + b"\n# edited\n")
-    try:
-        planned = finished.planned()
-    finally:
-        path.write_bytes(before)
-    assert set(planned) == set(re.findall(r"`(\w+)`", rules))
+    with edited(finished, f"stratagem/{module}.py"):
+        assert set(finished.planned()) == rules - {"fetch"}  # the tiny study fetches nothing
+
+
+def test_a_changed_module_fetches_weights_again_where_the_table_says_so(clone):
+    """I edit what reads weights files: they are read again; I edit anything else: they are not."""
+    target = "results/tiny/sources/imagenet/model.safetensors"
+    save_file({"weight": np.zeros(1, np.float32)}, clone.folder / "weights.safetensors")
+    sources = {"imagenet": {"weights": "weights.safetensors"}}
+    clone.study(sources=sources, strategies={"baseline": clone.strategies["baseline"]})
+    said = clone.snakemake(target)
+    assert said.returncode == 0, said.stdout
+    fetching = [f"stratagem/{module}.py" for module, rules in TABLE if "fetch" in rules]
+    for path in (*fetching, "fetch.py"):
+        with edited(clone, path):
+            assert clone.planned(target) == {"fetch": 1}, path
+    with edited(clone, *(f"stratagem/{module}.py" for module, rules in TABLE if "fetch" not in rules)):
+        assert clone.planned(target) == {}
+
+
+@pytest.mark.parametrize("rule", STAGES)
+def test_a_changed_script_reruns_its_rule(finished, rule):
+    """I edit the script of a rule: this rule runs again and what is downstream, nothing before it."""
+    with edited(finished, f"{rule}.py"):
+        planned = set(finished.planned())
+    assert rule in planned
+    assert planned <= set(STAGES[STAGES.index(rule) :])
 
 
 def test_modules_left_out_of_the_digest_are_those_whose_effect_arrives_as_params():
@@ -108,6 +148,22 @@ def test_tables_are_made_again_without_training_and_name_stale_runs(finished):
     assert weights(finished, "augment", 1) == trained
 
 
+def test_tables_name_runs_whose_input_files_would_differ_and_leave_out_the_unfinished(finished):
+    """I change an augmentation and add a strategy: runs of the first are stale, the second is left out."""
+    policy = {"flips": {"flip_horizontal": 0.25, "variants": 2}}
+    mine = finished.strategies | {"mine": {"resolution": "native"}}
+    finished.study(strategies=mine, augmentations=policy)
+    try:
+        said = finished.snakemake("tables")
+    finally:
+        finished.study()
+    assert said.returncode == 0, said.stdout
+    assert "Left out: mine" in said.stdout
+    stale = re.findall(r"^Stale: (\S+): (.*)$", said.stdout, re.MULTILINE)
+    assert {folder.split("/")[3] for folder, _ in stale} == {"augment"}
+    assert stale[0][1] == "trained with other values of augmentation.flip_horizontal."
+
+
 def test_tables_of_another_margin_do_not_slip_into_the_report(finished):
     """I try a margin with `tables` and go back: the report and its tables are as they were."""
     table = finished.folder / "results/tiny/report/tables/comparison.csv"
@@ -128,7 +184,8 @@ def test_the_main_table_has_the_documented_columns(finished):
     """comparison.csv has a row for each strategy, metric and class, with its columns in order."""
     table = pd.read_csv(finished.folder / "results/tiny/report/tables/comparison.csv")
     expected = (
-        "strategy reference metric class seeds images mean reference_mean difference low high p verdict"
+        "strategy reference metric class seeds images mean reference_mean difference low high p verdict "
+        "round_trip"
     )
     assert list(table.columns) == expected.split()
     assert set(table["strategy"]) == {"from-shards", "augment", "transfer"}
