@@ -14,11 +14,11 @@ def _one(clone):
 
 @pytest.fixture
 def raw(clone):
-    """A user's own folder of five good images, named by a study with one strategy."""
+    """A user's own folder of nine good images, named by a study with one strategy."""
     rng = np.random.default_rng(0)
     for folder in ("raw/images", "raw/masks"):
         (clone.folder / folder).mkdir(parents=True)
-    for number in range(5):
+    for number in range(9):
         image = rng.integers(0, 256, (16, 20, 3), dtype=np.uint8)
         mask = np.where(rng.random((16, 20)) < 0.5, 255, 0).astype(np.uint8)
         Image.fromarray(image).save(clone.folder / f"raw/images/{number}.png")
@@ -87,7 +87,7 @@ def test_bad_samples_can_be_skipped(raw):
     (raw.folder / "study.yaml").write_text(study + "bad_samples: skip\n")
     said = raw.snakemake("results/tiny/index.parquet")
     assert said.returncode == 0, said.stdout
-    assert len(pd.read_parquet(raw.folder / "results/tiny/index.parquet")) == 4
+    assert len(pd.read_parquet(raw.folder / "results/tiny/index.parquet")) == 8
     assert len(pd.read_csv(raw.folder / "results/tiny/problems.csv")) == 1
 
 

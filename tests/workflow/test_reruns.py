@@ -19,7 +19,7 @@ TABLE = [
     for module, rules in re.findall(r"^\| `(\w+)` \| (.*?) \|$", SECTION, re.MULTILINE)
 ]
 STAGES = ["demo", "index", "plan", "shard", "gather", "manifest", "split"]
-STAGES += ["pretrain", "train", "evaluate", "compare", "report"]
+STAGES += ["roundtrip", "pretrain", "train", "evaluate", "compare", "report"]
 pytestmark = pytest.mark.xdist_group("workflow")
 
 
