@@ -300,8 +300,8 @@ class DataSet(Options):
     masks: str | None = Field(None, description="Folder of masks; may be the same.")
     mask_name: str = Field(
         "{stem}",
-        description="A mask's name: {stem} is its image's, * anything; several masks of an image are united "
-        "as objects. The extension may be left out.",
+        description="A mask's name: {stem} is its image's, * behind it anything; several masks of one "
+        "image are united as objects. The extension may be left out.",
     )
     sheet: str | None = Field(
         None,
@@ -329,8 +329,11 @@ class DataSet(Options):
             raise ValueError("set `sheet`, or `images` and `masks`, not both")
         if self.sheet is None and (self.images is None or self.masks is None):
             raise ValueError("set `images` and `masks`, or `sheet`")
-        if self.mask_name.count("{stem}") != 1:
-            raise ValueError("`mask_name` needs {stem}, once, in the place of the image's name")
+        before, *rest = self.mask_name.split("{stem}")
+        if len(rest) != 1 or "*" in before:
+            raise ValueError(
+                "`mask_name` needs {stem} once, in the place of the image's name, and * behind it"
+            )
         if len(folders) == 1 and self.mask_name == "{stem}" and self.sheet is None:
             raise ValueError(
                 "`images` and `masks` are one folder; say in `mask_name` how a mask's name differs"
