@@ -64,11 +64,12 @@ def test_any_other_error_ends_in_one_sentence_too(snakemake):
 
 # A job that says it has begun, works until it is ended, and cleans up behind itself.
 ENDLESS = """
-import sys, time
+import signal, sys, time
 from pathlib import Path
 from types import SimpleNamespace
 from stratagem.job import running
 folder = Path(sys.argv[1])
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests run in the background
 with running(SimpleNamespace(log=[folder / "job.log"], scriptdir=str(folder))):
     try:
         (folder / "begun").touch()
