@@ -290,10 +290,13 @@ def _decode_png(path: str | Path, image: Image.Image) -> np.ndarray | None:
     plain = _is_plain_png(data)
     if not (plain or wide):
         return None
-    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    # Colour of 8 bits is decoded without its alpha, which saves a quarter of the time.
+    how = cv2.IMREAD_UNCHANGED if wide or packing in PNG_GREY else cv2.IMREAD_COLOR_RGB
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), how)
     if pixels is None:
         raise _unreadable(path, "a readable image file", "a PNG that cannot be decoded")
-    pixels = _grey(pixels) if packing in PNG_GREY else _rgb(pixels)
+    if how == cv2.IMREAD_UNCHANGED:
+        pixels = _grey(pixels) if packing in PNG_GREY else _rgb(pixels)
     return pixels if plain else _oriented(pixels, image.getexif().get(ORIENTATION, 1))
 
 

@@ -10,6 +10,7 @@ A *code* below is what an encoding gives a class: the number in the file, or a c
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 from skimage.segmentation import find_boundaries
 
@@ -239,11 +240,13 @@ def _codes(mask: RawMask, encoding: Encoding, where: str) -> np.ndarray:
 
 def _looked_up(codes: np.ndarray, encoding: Encoding, where: str) -> np.ndarray:
     if codes.dtype == np.uint8:  # each of the 256 values once, instead of each pixel
-        classes, declared = (table[codes] for table in _matched(np.arange(256), encoding))
+        classes, declared = (
+            cv2.LUT(codes, table.astype(np.uint8)) for table in _matched(np.arange(256), encoding)
+        )
     else:
         classes, declared = _matched(codes, encoding)
     if not declared.all():
-        raise _undeclared(codes, declared, encoding, where)
+        raise _undeclared(codes, declared.astype(bool), encoding, where)
     return classes
 
 

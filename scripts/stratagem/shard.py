@@ -62,11 +62,9 @@ def write_shard(path: str, index: pd.DataFrame, plan: Plan, classes: list[str]) 
     with replacing(path) as beside, h5py.File(beside, "w") as file:
         file.attrs.update(format=FORMAT, version=VERSION, plan=json.dumps(plan.as_record()))
         file.attrs["classes"] = classes
-        for frame, count in sorted(counts.items()):
-            _dataset(file, f"{_group(frame)}/image", (count, *frame, 3))
-            _dataset(file, f"{_group(frame)}/mask", (count, *frame))
+        data = {frame: _datasets(file, frame, count) for frame, count in sorted(counts.items())}
         filled = Counter()
-        rows = [_write_sample(file, row, windows[row.sample], plan, filled) for row in index.itertuples()]
+        rows = [_write_sample(data, row, windows[row.sample], plan, filled) for row in index.itertuples()]
         _write_samples(file, list(chain(*rows)))
 
 
@@ -160,6 +158,12 @@ def _group(frame: tuple[int, int]) -> str:
     return f"{frame[0]}x{frame[1]}"
 
 
+def _datasets(file: h5py.File, frame: tuple[int, int], count: int) -> tuple[h5py.Dataset, h5py.Dataset]:
+    """Those of the images and the masks of one frame."""
+    shapes = {"image": (count, *frame, 3), "mask": (count, *frame)}
+    return tuple(_dataset(file, f"{_group(frame)}/{kind}", shape) for kind, shape in shapes.items())
+
+
 def _dataset(file: h5py.File, name: str, shape: tuple[int, ...]) -> h5py.Dataset:
     row_bytes = int(np.prod(shape[2:]))
     bands = -(-shape[1] // max(1, CHUNK_BYTES // row_bytes))
@@ -167,16 +171,17 @@ def _dataset(file: h5py.File, name: str, shape: tuple[int, ...]) -> h5py.Dataset
     return file.create_dataset(name, shape, np.uint8, chunks=(1, rows, *shape[2:]))
 
 
-def _write_sample(file: h5py.File, row, windows: list[Window], plan: Plan, filled: Counter) -> list[tuple]:
+def _write_sample(data: dict, row, windows: list[Window], plan: Plan, filled: Counter) -> list[tuple]:
     """Write the windows of one sample behind those that are there; their rows of `/samples`."""
     image, mask = read_sample(row)
     table = []
     for number, window in enumerate(windows):
         pixels, labels = plan.forward(image, window), plan.forward_mask(mask, window)
-        group, place = _group(window.frame), filled[window.frame]
-        file[f"{group}/image"][place], file[f"{group}/mask"][place] = pixels, labels
+        place = filled[window.frame]
+        for dataset, array in zip(data[window.frame], (pixels, labels), strict=True):
+            dataset[place] = array
         filled[window.frame] += 1
-        table.append((row.sample, number, group, place, _checksum(pixels, labels)))
+        table.append((row.sample, number, _group(window.frame), place, _checksum(pixels, labels)))
     return table
 
 
