@@ -12,7 +12,7 @@ The index is a table, one row a sample, which is all that later stages need to r
                                     `stratagem.labels.Encoding`)
     pixels_k, objects_k             the mask's pixels and connected objects of class k
 
-Memory is bounded: of each sample only measures are kept, about 3 kB.
+Memory is bounded: of each sample only measures are kept, no pixels; of its mask at most 4096 values.
 """
 
 import json
