@@ -17,7 +17,7 @@ from PIL import Image
 from stratagem.errors import DataError
 from stratagem.files import write_table
 from stratagem.index import COLUMNS, Measure, Wanted, _measure, build_index, present, require_good
-from stratagem.sample import Found, find, read_sample, read_sheet
+from stratagem.sample import Found, find, read_classes, read_sample, read_sheet
 from stratagem.summary import Summary
 
 TWO = ["background", "cell"]
@@ -244,6 +244,20 @@ def test_a_mask_of_another_size_may_be_resized(tmp_path):
     assert "1 masks brought to their image's size" in index.understood["notes"]
     _, mask = read_sample(_through_parquet(index, tmp_path)[0])
     np.testing.assert_array_equal(mask, np.kron([[0, 1], [2, 255]], np.ones((4, 5))))
+
+
+def test_a_mask_reads_alone_as_beside_its_image(tmp_path):
+    """Whether its image is needed (painted over) or may even be gone (values), the classes are the same."""
+    painted = _picture(0, (6, 8, 3))
+    _pair(tmp_path, "a", np.where(np.eye(6, 8)[..., None] > 0, [255, 0, 0], painted), image=painted)
+    labels = {"encoding": "overlay", "colours": {"cell": ["#ff0000"]}}
+    (row,) = _through_parquet(_index(tmp_path, TWO, labels=labels), tmp_path)
+    np.testing.assert_array_equal(read_classes(row), np.eye(6, 8))
+    _pair(tmp_path, "a", np.eye(6, 8), image=painted)
+    (row,) = _through_parquet(_index(tmp_path, TWO), tmp_path)
+    _, beside = read_sample(row)
+    os.unlink(row.image)
+    np.testing.assert_array_equal(read_classes(row), beside)
 
 
 def test_masks_that_can_be_read_in_two_ways_are_refused(tmp_path):

@@ -29,7 +29,7 @@ from stratagem.duplicates import Print, clusters, pairs, take_print
 from stratagem.errors import DataError
 from stratagem.image import Reading, is_wide, levels_of, read_raw, sample_intensities, to_image
 from stratagem.recognition import Recognised, recognise
-from stratagem.sample import Found, Sample, read_mask_of, read_sample
+from stratagem.sample import Found, Sample, read_classes, read_mask_of
 from stratagem.summary import Summary, summarise
 
 __all__ = ["Index", "Wanted", "build_index", "present", "require_good"]
@@ -285,7 +285,7 @@ def _row(measure: Measure, reading: Reading, recognised: Recognised) -> SimpleNa
 
 def _counted(row: SimpleNamespace, classes: int) -> dict:
     """A row with the pixels and objects of each class, from the mask as training will read it."""
-    _, mask = read_sample(row)
+    mask = read_classes(row)
     pixels = np.bincount(mask.ravel(), minlength=256)[:classes]
     objects = [cv2.connectedComponents((mask == number).astype(np.uint8))[0] - 1 for number in range(classes)]
     counts = {f"pixels_{number}": int(count) for number, count in enumerate(pixels)}

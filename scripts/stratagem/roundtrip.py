@@ -10,7 +10,7 @@ import pandas as pd
 from stratagem.geometry import Plan
 from stratagem.metrics import as_counts, confusion
 from stratagem.predict import round_trip
-from stratagem.sample import read_sample
+from stratagem.sample import read_classes
 
 __all__ = ["round_trips"]
 
@@ -27,7 +27,7 @@ def round_trips(index: pd.DataFrame, plan: Plan, classes: int) -> pd.DataFrame:
 
 
 def _counts(row, plan: Plan, classes: int) -> pd.DataFrame:
-    _, truth = read_sample(row)
+    truth = read_classes(row)
     windows = plan.windows(row.height, row.width, row.pixel_size)
     if not any(window.resamples for window in windows):  # exact, so not worth the way
         return as_counts(row.sample, np.diag(np.bincount(truth.ravel(), minlength=256)[:classes]))

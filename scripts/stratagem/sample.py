@@ -2,7 +2,8 @@
 
 A sample's identity is its image's POSIX path under the image folder (or the sheet's own folder), without
 extension, in Unicode NFC. Every random choice hashes that identity, so an added sample moves hardly any
-other. What is found is only names; `read_sample` reads the pixels of one row of the index.
+other. What is found is only names; `read_sample` and `read_classes` read the pixels of one row of the
+index.
 
 A sheet is a CSV file with a row an image: ``image, mask``, and as far as known ``group, part`` (train,
 val, test) and ``pixel_size``. Several rows of one image are several masks of it, one an object.
@@ -35,6 +36,7 @@ __all__ = [
     "fingerprint",
     "group_of",
     "image_files",
+    "read_classes",
     "read_mask_of",
     "read_sample",
     "read_sheet",
@@ -188,15 +190,22 @@ def read_sample(row) -> tuple[np.ndarray, np.ndarray]:
     """
     image = read_image(row.image, _reading(row.reading))
     mask = to_classes(read_mask_of(row), _encoding(row.encoding), image, where=str(row.masks[0]))
-    for path, array in ((row.image, image), (row.masks[0], mask)):
-        if array.shape[:2] != (row.height, row.width):
-            raise DataError(
-                expected=f"the size that was indexed, {row.height}x{row.width}",
-                found=f"{array.shape[0]}x{array.shape[1]}",
-                where=str(path),
-                remedy="Start again: a data set that changed is indexed anew.",
-            )
-    return image, mask
+    return _of_size(image, row, row.image), _of_size(mask, row, row.masks[0])
+
+
+def read_classes(row) -> np.ndarray:
+    """The mask alone, uint8 (H, W); the image is read only where the mask is painted over it.
+
+    Raises
+    ------
+    DataError
+        As `read_sample`.
+    """
+    encoding = _encoding(row.encoding)
+    if encoding.kind == "overlay":
+        return read_sample(row)[1]
+    mask = to_classes(read_mask_of(row), encoding, where=str(row.masks[0]))
+    return _of_size(mask, row, row.masks[0])
 
 
 def read_mask_of(row) -> RawMask:
@@ -207,6 +216,18 @@ def read_mask_of(row) -> RawMask:
         return mask
     values = cv2.resize(mask.values, (row.width, row.height), interpolation=cv2.INTER_NEAREST_EXACT)
     return RawMask(values, mask.palette, mask.bilevel)
+
+
+def _of_size(array: np.ndarray, row, path) -> np.ndarray:
+    """The array, which must have the size that was indexed."""
+    if array.shape[:2] != (row.height, row.width):
+        raise DataError(
+            expected=f"the size that was indexed, {row.height}x{row.width}",
+            found=f"{array.shape[0]}x{array.shape[1]}",
+            where=str(path),
+            remedy="Start again: a data set that changed is indexed anew.",
+        )
+    return array
 
 
 def _united(masks: list[RawMask], where: str) -> RawMask:
