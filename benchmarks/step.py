@@ -114,21 +114,24 @@ def _shards(size: int):
     """Shards of random images, on disk."""
     import cv2
     import numpy as np
-    import pandas as pd
 
     from stratagem.geometry import fit
+    from stratagem.index import Wanted, build_index
+    from stratagem.sample import find
     from stratagem.shard import Shards, catalogue, write_shard
 
     folder = Path(tempfile.mkdtemp())
     rng = np.random.default_rng(0)
-    rows = []
-    for number in range(SAMPLES):
-        paths = {kind: str(folder / f"{number}-{kind}.png") for kind in ("image", "mask")}
-        cv2.imwrite(paths["image"], rng.integers(0, 256, (size, size, 3), dtype=np.uint8))
-        cv2.imwrite(paths["mask"], rng.integers(0, 2, (size, size), dtype=np.uint8))
-        rows.append({"sample": str(number), "height": size, "width": size, "encoding": "indices"} | paths)
-    plan = fit("native", None, np.array([[size, size]]), 16)
-    write_shard(folder / "0.h5", pd.DataFrame(rows), plan, ["background", "cell"])
+    arrays = {"images": ((size, size, 3), 256), "masks": ((size, size), 2)}
+    for kind, (shape, levels) in arrays.items():
+        (folder / kind).mkdir()
+        for number in range(SAMPLES):
+            cv2.imwrite(str(folder / kind / f"{number}.png"), rng.integers(0, levels, shape, dtype=np.uint8))
+    classes = ["background", "cell"]
+    found = find(str(folder / "images"), str(folder / "masks"), "{stem}", None)
+    index = build_index(found, Wanted(classes, {"encoding": "indices"})).table
+    plan = fit("native", index[["height", "width"]].to_numpy(), stride=16)
+    write_shard(str(folder / "0.h5"), index, plan, classes)
     return Shards(folder, catalogue([folder / "0.h5"]))
 
 
