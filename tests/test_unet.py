@@ -7,7 +7,7 @@ from torchvision.models import resnet18
 
 from stratagem.errors import GeometryError
 from stratagem.transfer import adopt
-from stratagem.unet import Scaling, Unet, build
+from stratagem.unet import GroupNorm, Scaling, Unet, build
 
 torch.set_num_threads(1)  # networks this small gain nothing from more
 UNET = {"width": 2, "depth": 2}
@@ -150,3 +150,18 @@ def test_every_weight_takes_part():
     for model, size in ((build("unet", 3, **UNET, seed=0), 8), (build("resnet18", 3, **UNET, seed=0), 32)):
         model(_image(size, size)).square().sum().backward()
         assert [name for name, p in model.named_parameters() if p.grad is None or not p.grad.any()] == []
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_normalisation_is_torch_s_own_and_keeps_the_layout(layout):
+    """Values and gradients are those of `torch.nn.GroupNorm`; what goes in with channels last comes out so."""
+    features = torch.randn(2, 6, 5, 4).contiguous(memory_format=layout)
+    results = []
+    for kind in (GroupNorm, nn.GroupNorm):
+        given = features.clone().requires_grad_()
+        found = kind(3, 6)(given)
+        found.square().sum().backward()
+        results.append((found, given.grad))
+    for ours, theirs in zip(*results, strict=True):
+        torch.testing.assert_close(ours, theirs)
+    assert results[0][0].is_contiguous(memory_format=layout)
