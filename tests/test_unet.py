@@ -154,7 +154,7 @@ def test_every_weight_takes_part():
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 def test_normalisation_is_torch_s_own_and_keeps_the_layout(layout):
-    """Values and gradients are those of `torch.nn.GroupNorm`; what goes in with channels last comes out so."""
+    """Values and gradients are those of `torch.nn.GroupNorm`; channels last stay last."""
     features = torch.randn(2, 6, 5, 4).contiguous(memory_format=layout)
     results = []
     for kind in (GroupNorm, nn.GroupNorm):
