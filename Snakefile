@@ -2,7 +2,7 @@
 
 snakemake --cores 8 --resources gpu=1                       the study in config.yaml
 snakemake --cores 8 --configfile studies/dsb2018.yaml       exactly that study
-snakemake --cores 1 data                                    a page about the images, before any training
+snakemake --cores 1 data audit                              pages about images and augmentations, before any training
 snakemake --cores 1 tables                                  tables anew from stored evaluations
 """
 
@@ -50,6 +50,7 @@ include: "rules/plan.smk"
 include: "rules/shard.smk"
 include: "rules/manifest.smk"
 include: "rules/split.smk"
+include: "rules/audit.smk"
 include: "rules/roundtrip.smk"
 include: "rules/pretrain.smk"
 include: "rules/train.smk"

@@ -1,4 +1,8 @@
-"""The index in; one row a synthetic image out, for one augmentation and one seed."""
+"""The index in; one row a synthetic image out; and of a row, if asked for, the image and mask themselves."""
+
+
+localrules:
+    synthetic,
 
 
 rule manifest:
@@ -17,9 +21,46 @@ rule manifest:
         mem_mb=1000,
         runtime=10,
     params:
-        source=sources("augment", "files", script="manifest.py"),
-        policy=lambda wildcards: STUDY.augmentations[wildcards.augmentation].model_dump(),
+        source=sources("manifest", "files", script="manifest.py"),
+        policy=lambda wildcards: STUDY.augmentations[wildcards.augmentation].policy(),
     message:
         "Draw the synthetic images of augmentation {wildcards.augmentation}, seed {wildcards.seed}."
     script:
         "../scripts/manifest.py"
+
+
+SYNTHETIC = f"{RESULTS}/runs/{{strategy}}/fold{{fold}}/seed{{seed}}/synthetic/{{sample}}"
+
+
+def synthetic_inputs(wildcards):
+    """What a run reads for its training images; a strategy without augmentation has no synthetic ones."""
+    if STUDY.strategies[wildcards.strategy].augmentation is None:
+        sys.exit(f"strategies.{wildcards.strategy}: without `augmentation` it is shown no synthetic image.")
+    found = train_inputs(wildcards)
+    found.pop("weights", None)
+    return found
+
+
+rule synthetic:
+    input:
+        unpack(synthetic_inputs),
+    output:
+        image=f"{SYNTHETIC}.window{{window,[0-9]+}}.variant{{variant,[0-9]+}}.png",
+        mask=f"{SYNTHETIC}.window{{window,[0-9]+}}.variant{{variant,[0-9]+}}.mask.png",
+    log:
+        f"{RESULTS}/logs/synthetic/{{strategy}}-fold{{fold}}-seed{{seed}}/{{sample}}.{{window}}.{{variant}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/synthetic/{{strategy}}-fold{{fold}}-seed{{seed}}/{{sample}}.{{window}}.{{variant}}.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        source=sources("synthetic", script="synthetic.py"),
+        recipe=recipe,
+    message:
+        "Make variant {wildcards.variant} of {wildcards.sample} as {wildcards.strategy} is shown it."
+    script:
+        "../scripts/synthetic.py"

@@ -2,12 +2,12 @@
 
 import pandas as pd
 
-from stratagem.augment import Policy, draw
-from stratagem.files import write_table
 from stratagem.job import log, running
+from stratagem.manifest import write
+from stratagem.transforms import Policy
 
 with running(snakemake):
-    samples = pd.read_parquet(snakemake.input.index, columns=["sample"])["sample"].tolist()
-    manifest = draw(Policy(**snakemake.params.policy), int(snakemake.wildcards.seed), samples)
-    log.info("%d synthetic images of %d samples", len(manifest), len(samples))
-    write_table(manifest, snakemake.output.manifest)
+    policy = Policy.of(snakemake.params.policy)
+    samples = pd.read_parquet(snakemake.input.index, columns=["sample"])["sample"]
+    write(policy, int(snakemake.wildcards.seed), samples, snakemake.output.manifest)
+    log.info("%d variants of %d samples", policy.variants, len(samples))

@@ -6,12 +6,14 @@ import threading
 import numpy as np
 import pytest
 
-from stratagem.augment import PARAMETERS, Policy, apply, draw
+from stratagem.augment import apply, paste
 from stratagem.geometry import fit
 from stratagem.index import Wanted, build_index
-from stratagem.loader import Loader, Memory, order, prefetched
+from stratagem.loader import Loader, Memory, Synthesis, order, prefetched
+from stratagem.manifest import Manifest, write
 from stratagem.sample import find
 from stratagem.shard import Shards, catalogue, write_shard
+from stratagem.transforms import Policy, strength
 
 CLASSES = ["a", "b", "c"]
 PLANS = {"native": {}, "resize": {}, "tile": {"size": (4, 4), "overlap": 0.5}}
@@ -31,8 +33,27 @@ def storages(dataset, tmp_path):
     return storages
 
 
+@pytest.fixture
+def manifest(tmp_path):
+    """Writes the manifest of a storage's samples for a policy of so many variants; its reader."""
+
+    def drawn(storage, variants: int, seed: int = 0, **ranges) -> Manifest:
+        policy = Policy(variants, {name: strength(name, given) for name, given in ranges.items()})
+        write(policy, seed, set(storage.table["sample"]), tmp_path / "manifest.parquet")
+        return Manifest(tmp_path / "manifest.parquet")
+
+    return drawn
+
+
 def _batches(loader: Loader, count: int) -> list:
     return list(itertools.islice(loader.batches(), count))
+
+
+def _sample(storage, place: int) -> tuple[np.ndarray, np.ndarray]:
+    shape = storage.shape(place)
+    image, mask = np.empty((*shape, 3), np.uint8), np.empty(shape, np.uint8)
+    storage.read(place, image, mask)
+    return image, mask
 
 
 def _equal(one, other) -> bool:
@@ -136,85 +157,119 @@ def test_the_seed_governs_the_batches(storages, plan):
 
 @pytest.mark.parametrize("augmented", [False, True])
 @pytest.mark.parametrize("plan", PLANS)
-def test_memory_and_shards_give_the_same_bytes(storages, plan, augmented):
+def test_memory_and_shards_give_the_same_bytes(storages, manifest, plan, augmented):
     """Where the samples are kept changes no byte of any batch."""
     shards = storages[plan]
-    manifest = (
-        draw(Policy(3, rotation=40, contrast=2), 0, list(shards.table["sample"])) if augmented else None
-    )
+    drawn = manifest(shards, 3, rotation=40, contrast=2, cutmix=(0.5, 1)) if augmented else None
     memory = Memory(shards)
     assert len(memory) == len(shards)
     places = range(len(shards))
     assert [memory.shape(place) for place in places] == [shards.shape(place) for place in places]
-    pairs = zip(
-        _batches(Loader(shards, 3, 0, manifest), 9), _batches(Loader(memory, 3, 0, manifest), 9), strict=True
+    one, other = (
+        _batches(Loader(storage, 3, 0, drawn and Synthesis(storage, drawn)), 9)
+        for storage in (shards, memory)
     )
-    assert all(_equal(*pair) for pair in pairs)
+    assert all(map(_equal, one, other))
 
 
-def test_training_on_memory_leaves_it_as_it_was(storages):
+def test_training_on_memory_leaves_it_as_it_was(storages, manifest):
     """Augmented batches never write into what is held in memory."""
     memory = Memory(storages["resize"])
     before = _batches(Loader(memory, 7, 0), 1)
-    manifest = draw(Policy(2, rotation=90, brightness=0.5), 0, list(memory.table["sample"]))
-    for batch in _batches(Loader(memory, 7, 0, manifest), 3):
-        batch.image[...] = 0
+    drawn = manifest(memory, 2, rotation=90, brightness=0.5, cutmix=(0.9, 1))
+    for on_device in (False, True):
+        for batch in _batches(Loader(memory, 7, 0, Synthesis(memory, drawn, on_device=on_device)), 3):
+            batch.image[...] = 0
     assert _equal(before[0], _batches(Loader(memory, 7, 0), 1)[0])
 
 
-def test_epoch_e_takes_variant_e(storages):
+def test_epoch_e_takes_variant_e(storages, manifest):
     """Epoch e shows each sample by its own variant e, and starts over when the variants are used up."""
     storage = storages["resize"]
-    manifest = draw(Policy(2, rotation=90, translation=0.2), 5, list(storage.table["sample"]))
-    rows = manifest.set_index(["sample", "variant"])[list(PARAMETERS)]
-    plain, synthetic = (_batches(Loader(storage, 7, 0, table), 3) for table in (None, manifest))
+    drawn = manifest(storage, 2, seed=5, rotation=90, translation=0.2)
+    plain, synthetic = (_batches(Loader(storage, 7, 0, one), 3) for one in (None, Synthesis(storage, drawn)))
     for epoch in range(3):
         assert plain[epoch].samples == synthetic[epoch].samples
         for number, sample in enumerate(plain[epoch].samples):
-            row = rows.loc[(sample, epoch % 2)].to_dict()
+            row = drawn.row(sample, epoch % 2)
             image, mask = apply(row, plain[epoch].image[number], plain[epoch].mask[number])
             np.testing.assert_array_equal(synthetic[epoch].image[number], image)
             np.testing.assert_array_equal(synthetic[epoch].mask[number], mask)
 
 
-def test_tiles_of_one_sample_take_different_variants(storages):
+def test_tiles_of_one_sample_take_different_variants(storages, manifest):
     """In epoch e the tile w takes variant e + w, so one epoch shows a sample in more than one way."""
     storage = storages["tile"]
-    manifest = draw(Policy(3, rotation=90, brightness=0.5), 5, sorted(set(storage.table["sample"])))
-    rows = manifest.set_index(["sample", "variant"])[list(PARAMETERS)]
-    count = len(storage)
-    plain, synthetic = (_batches(Loader(storage, count, 0, table), 2) for table in (None, manifest))
+    drawn, count = manifest(storage, 3, seed=5, rotation=90, brightness=0.5), len(storage)
+    plain, synthetic = (
+        _batches(Loader(storage, count, 0, one), 2) for one in (None, Synthesis(storage, drawn))
+    )
     for epoch in range(2):
         for number, place in enumerate(order(0, epoch, count)):
             sample, window = storage.table[["sample", "window"]].iloc[place]
-            row = rows.loc[(sample, (epoch + window) % 3)].to_dict()
+            row = drawn.row(sample, (epoch + window) % 3)
             image, mask = apply(row, plain[epoch].image[number], plain[epoch].mask[number])
             np.testing.assert_array_equal(synthetic[epoch].image[number], image)
             np.testing.assert_array_equal(synthetic[epoch].mask[number], mask)
 
 
-def test_the_order_of_the_manifest_does_not_matter(storages):
-    """A manifest whose rows were shuffled gives the same batches."""
-    storage = storages["native"]
-    manifest = draw(Policy(12, rotation=90), 0, list(storage.table["sample"]))
-    shuffled = manifest.sample(frac=1, random_state=0)
-    pairs = zip(*(_batches(Loader(storage, 2, 0, table), 9) for table in (manifest, shuffled)), strict=True)
-    assert all(_equal(*pair) for pair in pairs)
+@pytest.mark.parametrize("plan", PLANS)
+def test_cutmix_takes_its_rectangle_from_the_partner(storages, manifest, plan):
+    """Whatever the partner's size, what is pasted is the partner that the row draws, before all else acts."""
+    storage = storages[plan]
+    synthesis = Synthesis(storage, manifest(storage, 2, cutmix=(1, 1), rotation=30))
+    for place in range(len(storage)):
+        (image, mask), (found, found_mask) = _sample(storage, place), _sample(storage, place)
+        row = synthesis.make(place, 1, found, found_mask)
+        partner = synthesis.partner(row, place)
+        assert storage.table["sample"].iat[partner] != storage.table["sample"].iat[place]
+        paste(row, image, mask, *_sample(storage, partner))
+        image, mask = apply(row, image, mask)
+        np.testing.assert_array_equal(found, image)
+        np.testing.assert_array_equal(found_mask, mask)
 
 
-def test_a_neutral_manifest_shows_the_originals(storages):
+def test_a_sample_alone_has_no_partner(storages, manifest):
+    """With one training sample cutmix does nothing."""
+    storage = storages["resize"]
+    alone = Shards(storage._folder, storage.table[:1])
+    synthesis = Synthesis(alone, manifest(alone, 1, cutmix=(1, 1)))
+    image, mask = _sample(alone, 0)
+    found, found_mask = np.empty_like(image), np.empty_like(mask)
+    assert synthesis.partner(synthesis.make(0, 0, found, found_mask), 0) is None
+    np.testing.assert_array_equal(found, image)
+    np.testing.assert_array_equal(found_mask, mask)
+
+
+def test_rows_may_be_left_to_the_device(storages, manifest):
+    """Then a batch holds the originals and the rows that are to be applied to them."""
+    storage = storages["resize"]
+    drawn = manifest(storage, 2, rotation=90, brightness=0.3)
+    plain, pending, made = (
+        _batches(Loader(storage, 3, 0, synthesis), 3)
+        for synthesis in (None, Synthesis(storage, drawn, on_device=True), Synthesis(storage, drawn))
+    )
+    for original, batch, synthetic in zip(plain, pending, made, strict=True):
+        assert synthetic.rows is None
+        assert _equal(original, batch)
+        for number, row in enumerate(batch[1:].rows, start=1):
+            image, mask = apply(row, batch.image[number], batch.mask[number])
+            np.testing.assert_array_equal(synthetic.image[number], image)
+            np.testing.assert_array_equal(synthetic.mask[number], mask)
+
+
+def test_a_neutral_manifest_shows_the_originals(storages, manifest):
     """An augmentation without strength trains on the originals, byte for byte."""
     storage = storages["native"]
-    manifest = draw(Policy(2), 0, list(storage.table["sample"]))
-    pairs = zip(*(_batches(Loader(storage, 2, 0, table), 9) for table in (None, manifest)), strict=True)
+    neutral = Synthesis(storage, manifest(storage, 2))
+    pairs = zip(*(_batches(Loader(storage, 2, 0, one), 9) for one in (None, neutral)), strict=True)
     assert all(_equal(*pair) for pair in pairs)
 
 
-def test_prefetching_changes_no_batch(storages):
+def test_prefetching_changes_no_batch(storages, manifest):
     """Batches made ahead are the same, in the same order."""
-    loader = Loader(
-        storages["native"], 2, 0, draw(Policy(3, rotation=9), 0, list("abcde") + ["sub/f", "sub/g"])
-    )
+    storage = storages["native"]
+    loader = Loader(storage, 2, 0, Synthesis(storage, manifest(storage, 3, rotation=9)))
     ahead = itertools.islice(prefetched(loader.batches()), 12)
     assert all(_equal(*pair) for pair in zip(ahead, _batches(loader, 12), strict=True))
 

@@ -395,7 +395,7 @@ def test_the_page_says_how_it_was_measured(finished):
         "Resolution native: native (each image its own size)",
         "9 runs computed on cpu in float32 (contiguous_format) with 1 thread: a reason.",
         "3 strategies, 3 seeds, 3 test images, 6 images seen a run.",
-        "Augmentation turn: variants 50, rotation 90.0, ",
+        "Augmentation turn: 50 variants an image; rotation 90.",
         "U-Net: 16 channels at the first level, image halved 4 times.",
         "AdamW: learning rate 0.001, weight decay 0.01.",
         "Made by Stratagem 1.2.3.",

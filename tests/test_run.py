@@ -12,16 +12,18 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from stratagem import augment, geometry
+from stratagem import geometry
 from stratagem.execution import choose
 from stratagem.files import write_json, write_table
 from stratagem.index import Wanted, build_index
+from stratagem.manifest import write
 from stratagem.metrics import as_counts, confusion
 from stratagem.run import Inputs, examine, load_model, train
 from stratagem.sample import find
 from stratagem.shard import catalogue, write_shard
 from stratagem.split import divide, select
 from stratagem.study import Recipe, Study, read_study
+from stratagem.transforms import Policy
 
 CLASSES = ["background", "a", "b"]
 CONFIG = {
@@ -85,9 +87,11 @@ def _prepare(images: Path, masks: Path, folder: Path, plan: str = "native", **op
 
 
 def _manifest(inputs: Inputs, seed: int = 1):
-    """The synthetic images of the study's one augmentation."""
-    policy = augment.Policy(**CONFIG["augmentations"]["flips"])
-    return augment.draw(policy, seed, list(inputs.index["sample"]))
+    """The synthetic images of the study's one augmentation, written beside the shards."""
+    policy = Policy.of(_study().augmentations["flips"].policy())
+    path = inputs.shards.parent / f"seed{seed}.parquet"
+    write(policy, seed, inputs.index["sample"], path)
+    return path
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from stratagem.errors import ConfigError
-from stratagem.study import Recipe, _sentence, read_study, schema
+from stratagem.study import Recipe, Study, _sentence, read_study, schema
 
 STUDIES = sorted((Path(__file__).parents[1] / "studies").glob("*.yaml"))
 SMALL = """
@@ -326,6 +326,10 @@ OWN = "so the test images would be learned from; name a folder of other images."
         ("labels", {"encoding": "values"}, "labels: `values` needs `values`."),
         ("labels", {"encoding": "binary", "border": "cell"},
          "labels: `border` belongs to the encoding `instances`, not to `binary`."),
+        ("labels", {"encoding": "indices", "threshold": 9},
+         "labels: `threshold` belongs to the encoding `binary`, `instances`, not to `indices`."),
+        ("labels", {"encoding": "instances", "inverted": True},
+         "labels: `inverted` belongs to the encoding `binary`, not to `instances`."),
         ("labels", {"encoding": "colours", "colours": {"cell": "red"}},
          "labels.colours.cell, entry 1: expected a colour such as `#00ff7f`, but found \"red\"."),
         ("labels", {"encoding": "values", "values": {"road": 1}},
@@ -340,8 +344,9 @@ OWN = "so the test images would be learned from; name a folder of other images."
         ("levels", [9, 3], "the config: `levels` are a low and a higher intensity."),
         ("sheet", "samples.csv", "the config: set `sheet`, or `images` and `masks`, not both."),
         ("augmentations.flips.rotation", 181,
-         "augmentations.flips.rotation: expected at most 180, but found 181."),
-        ("augmentations.flips.scale", 0.9, "augmentations.flips.scale: expected at least 1, but found 0.9."),
+         "augmentations.flips.rotation.range: expected at most 180, but found 181."),
+        ("augmentations.flips.scale", 0.9,
+         "augmentations.flips.scale.range: expected at least 1, but found 0.9."),
         ("strategies.flipped.loader", {"fraction": 0.0},
          "strategies.flipped.loader.fraction: expected more than 0, but found 0.0."),
         ("sources.others.images", "pictures/more",
@@ -358,6 +363,8 @@ OWN = "so the test images would be learned from; name a folder of other images."
         ("seeds", [1, 1], "seeds: expected each value once, but found [1, 1]."),
         ("split.group", "(",
          "split.group: not a regular expression (missing ), unterminated subpattern at position 0): '('."),
+        ("split.part", "(",
+         "split.part: not a regular expression (missing ), unterminated subpattern at position 0): '('."),
         ("strategies.flipped.reference", "flipped",
          "strategies.flipped.reference: a strategy cannot be compared with itself."),
         ("strategies.baseline.reference", "flipped",
@@ -513,3 +520,87 @@ def test_a_strategy_is_compared_with_its_reference_else_the_baseline():
         "deep": "baseline",
         "pretrained": "deep",
     }
+
+
+# Augmentations
+
+
+def _policy(**keys) -> dict:
+    return _study_with(augmentations={"flips": keys}).augmentations["flips"].policy()
+
+
+def _study_with(**changes) -> Study:
+    return read_study(_small(changes))
+
+
+def test_a_transform_is_a_number_or_a_range_with_a_probability():
+    """The number is the range, of flips and turns the probability; the long form says both."""
+    strengths = _policy(rotation=20, blur={"range": 2, "probability": 0.1}, turns=0.5, noise=3)["strengths"]
+    assert strengths == {
+        "rotation": {"range": 20, "probability": 1},
+        "turns": {"range": 1, "probability": 0.5},
+        "blur": {"range": 2, "probability": 0.1},
+        "noise": {"range": 3, "probability": 0.3},
+    }
+
+
+def test_a_preset_is_a_beginning():
+    """Keys beside a preset replace its own; `off` takes one away, whichever way YAML reads it."""
+    plain = _policy(preset="microscopy")["strengths"]
+    changed = _policy(preset="microscopy", rotation=10, noise=False, blur=None, hue=5)["strengths"]
+    assert changed.pop("rotation") == {"range": 10, "probability": 1}
+    assert changed.pop("hue") == {"range": 5, "probability": 1}
+    assert set(plain) - set(changed) == {"rotation", "noise", "blur"}
+    assert changed.items() <= plain.items()
+
+
+def test_a_record_of_an_augmentation_is_its_policy():
+    """What is dumped for rules and records tells what is drawn, not how it was written."""
+    study = _study_with(augmentations={"flips": {"preset": "natural", "rotation": False}})
+    dumped = study.model_dump(mode="json")["augmentations"]["flips"]
+    assert dumped == study.augmentations["flips"].policy()
+    assert "rotation" not in dumped["strengths"]
+
+
+@pytest.mark.parametrize(
+    ("declared", "policy", "refused"),
+    [
+        ({"handed": ["cell"]}, {"flip_horizontal": 0.5, "rotation": 180}, ["flip_horizontal"]),
+        ({"upright": ["cell"]}, {"flip_horizontal": 0.5, "rotation": 180}, ["rotation"]),
+        ({"upright": ["cell"]}, {"flip_vertical": 0.1, "turns": 0.5}, ["flip_vertical", "turns"]),
+        ({"upright": ["cell"]}, {"preset": "aerial"}, ["flip_vertical", "turns", "rotation"]),
+        ({"upright": ["cell"], "handed": ["cell"]}, {"preset": "traffic-signs"}, []),
+        ({"swaps": [["background", "cell"]]}, {"flip_horizontal": 0.5}, []),
+        ({"handed": ["cell"]}, {"flip_horizontal": 0}, []),
+    ],
+)
+def test_transforms_that_would_lie_are_refused(declared, policy, refused):
+    """Where a class has a side or an up, what would change its meaning stops, with reason and line."""
+    if not refused:
+        _study_with(augmentations={"flips": policy}, **declared)
+        return
+    faults = _faults({"augmentations": {"flips": policy}} | declared)
+    assert [fault.split(":")[0] for fault in faults] == [f"augmentations.flips.{name}" for name in refused]
+    for name, fault in zip(refused, faults, strict=True):
+        assert "class `cell` is" in fault
+        assert f"set `{name}: off`." in fault
+
+
+def test_a_policy_that_no_one_uses_is_not_judged():
+    """Only augmentations that a strategy or a source names are held against the classes."""
+    _study_with(augmentations={"flips": {"rotation": 5}, "spare": {"flip_vertical": 1}}, upright=["cell"])
+
+
+def test_mirror_images_are_named_once():
+    """A class has one mirror image, or none; and it must be declared."""
+    assert _faults({"swaps": [["cell", "background"], ["cell", "x"]]}) == [
+        "swaps: `x` is no declared class; declared: background, cell.",
+        "swaps: `cell` can have one mirror image only; name it once, here or under `handed`.",
+    ]
+
+
+def test_a_recipe_knows_the_mirror_images_by_index_where_images_are_mirrored():
+    """Only a strategy with synthetic images needs them, so that others are not trained anew."""
+    study = _study_with(swaps=[["background", "cell"]])
+    assert study.run("flipped", 0, 1).swaps == ((0, 1),)
+    assert study.run("baseline", 0, 1).swaps == ()

@@ -1,6 +1,7 @@
 """The train loop: its rate, its loss, its budget, and when it stops."""
 
 import copy
+import dataclasses
 import itertools
 import math
 
@@ -11,10 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+from stratagem.augment import exchange
 from stratagem.errors import TrainingError
 from stratagem.execution import Execution
 from stratagem.loader import Batch
 from stratagem.training import Options, fit, learning_rate, losses
+from stratagem.transforms import NEUTRAL
 from stratagem.unet import build
 
 torch.set_num_threads(1)  # networks this small gain nothing from more
@@ -149,6 +152,24 @@ def test_micro_batches_equal_the_whole_batch(pixels):
     pairs = zip(whole.named_parameters(), parts.named_parameters(), strict=True)
     for (name, one), (_, other) in pairs:
         torch.testing.assert_close(one.grad, other.grad, rtol=1e-4, atol=1e-6, msg=name)
+
+
+@pytest.mark.parametrize("pixels", [16, 64])
+def test_pending_rows_are_applied_where_the_network_is(pixels):
+    """A batch whose rows are still to be applied trains as one that holds the synthetic images, swaps too."""
+    batch = _batch()
+    rows = [NEUTRAL | {"flip_horizontal": number % 2 == 0} for number in range(len(batch.samples))]
+    pending = dataclasses.replace(batch, rows=rows)
+    image, mask = batch.image.copy(), batch.mask.copy()
+    image[::2] = image[::2, :, ::-1]
+    mask[::2] = exchange([(0, 1)])[mask[::2, :, ::-1]]
+    made = dataclasses.replace(batch, image=image, mask=mask)
+    losses = [
+        fit(_model(), iter([one]), _options(images=4, micro_batch_pixels=pixels, swaps=((0, 1),)), PLAIN)[0]
+        for one in (pending, made, batch)
+    ]
+    first, second, third = (history["train_loss"].item() for history in losses)
+    assert first == second != third
 
 
 def _counted(batches):

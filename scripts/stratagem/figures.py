@@ -22,7 +22,19 @@ from skimage.segmentation import find_boundaries
 
 from stratagem.labels import IGNORE
 
-__all__ = ["class_colour", "cost", "curves", "effects", "example", "pairs", "runs", "sample", "sizes"]
+__all__ = [
+    "changed",
+    "class_colour",
+    "cost",
+    "curves",
+    "effects",
+    "example",
+    "pairs",
+    "runs",
+    "sample",
+    "sheet",
+    "sizes",
+]
 
 COLOURS = {"helps": "#1b7f4b", "hurts": "#b3362b", "no difference": "#4a5568", "cannot tell yet": "#b07d12"}
 STYLE = {
@@ -37,6 +49,7 @@ STYLE = {
 WIDTH_IN = 7.2
 TALLEST = 3  # a panel, in its widths
 CLASS_COLOURS = plt.get_cmap("tab10").colors
+FILLED = 0.35  # share of its class's colour in a filled pixel
 
 
 def effects(comparison: pd.DataFrame, margin: float) -> str:
@@ -140,14 +153,36 @@ def example(image: np.ndarray, truth: np.ndarray, predicted: dict[str, np.ndarra
 
 
 def sample(image: np.ndarray, mask: np.ndarray) -> str:
-    """One image, and beside it the same with the outlines of its classes.
+    """One image, and beside it the same with its classes outlined and filled with thin colour.
 
     Parameters
     ----------
     image : uint8, (H, W, 3)
     mask : uint8, (H, W)
     """
-    return _panels({"image": image, "its mask, outlined": _outlined(image, mask)}, letters=13)
+    return _panels({"image": image, "its mask": _outlined(_filled(image, mask), mask)}, letters=13)
+
+
+def changed(image: np.ndarray, mask: np.ndarray, other: np.ndarray, other_mask: np.ndarray) -> str:
+    """An image and what a transform made of it, with the outlines of their classes."""
+    return _panels({"as it is": _outlined(image, mask), "changed": _outlined(other, other_mask)}, letters=13)
+
+
+def sheet(rows: list[list[tuple[np.ndarray, np.ndarray]]]) -> str:
+    """Originals and their synthetic images, a row each, with the outlines of their classes.
+
+    Parameters
+    ----------
+    rows : list of list of (uint8 (H, W, 3), uint8 (H, W))
+        Four a row: the original, then variants.
+    """
+    titles = ("image {}", "{}, variant 0", "{}, variant 1", "{}, variant 2")
+    shown = {
+        title.format(number): _outlined(*pair)
+        for number, row in enumerate(rows, start=1)
+        for title, pair in zip(titles, row, strict=True)
+    }
+    return _panels(shown)
 
 
 def sizes(table: pd.DataFrame) -> str:
@@ -185,6 +220,15 @@ def _panels(pictures: dict[str, np.ndarray], letters: int = 8) -> str:
             place.imshow(picture, interpolation="nearest")
             place.set_title(title, fontsize=letters)
         return _svg(figure)
+
+
+def _filled(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """The image with each foreground class in its colour, through which the image is seen."""
+    drawn = image.astype(np.float32)
+    for number in np.unique(mask[(mask > 0) & (mask != IGNORE)]):
+        colour = 255 * np.array(CLASS_COLOURS[number % len(CLASS_COLOURS)], np.float32)
+        drawn[mask == number] += FILLED * (colour - drawn[mask == number])
+    return np.rint(drawn).astype(np.uint8)
 
 
 def _outlined(image: np.ndarray, mask: np.ndarray) -> np.ndarray:

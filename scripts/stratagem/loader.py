@@ -19,10 +19,11 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from stratagem.augment import PARAMETERS, apply
+from stratagem.augment import apply, paste
+from stratagem.manifest import Manifest, Ring
 from stratagem.shard import Shards
 
-__all__ = ["Batch", "Loader", "Memory", "order", "prefetched"]
+__all__ = ["Batch", "Loader", "Memory", "Synthesis", "order", "prefetched"]
 
 AHEAD = 2  # batches made before they are asked for
 
@@ -39,12 +40,20 @@ class Batch:
     samples : list of str
     epoch : int
         Of the last image.
+    rows : list of mapping, or None
+        The manifest's rows, where they are still to be applied (on the device).
     """
 
     image: np.ndarray
     mask: np.ndarray
     samples: list[str]
     epoch: int
+    rows: list[dict] | None = None
+
+    def __getitem__(self, part: slice) -> "Batch":
+        """A part of the batch."""
+        rows = self.rows and self.rows[part]
+        return Batch(self.image[part], self.mask[part], self.samples[part], self.epoch, rows)
 
 
 class Storage(Protocol):
@@ -91,20 +100,18 @@ class Loader:
     batch_size : int
     seed : int
         Governs the order.
-    manifest : DataFrame or None
-        Synthetic images by sample and variant; None shows the originals.
+    synthesis : Synthesis or None
+        What makes synthetic images of the samples; None shows the originals.
     """
 
     storage: Storage
     batch_size: int
     seed: int
-    manifest: pd.DataFrame | None = None
+    synthesis: "Synthesis | None" = None
 
     def batches(self) -> Iterator[Batch]:
         """Batches without end; who trains stops when the budget is spent."""
-        draws = None if self.manifest is None else _by_sample(self.manifest)
-        for places in self._groups():
-            yield self._read(places, draws)
+        return map(self._read, self._groups())
 
     def _groups(self) -> Iterator[list[tuple[int, int]]]:
         """Lists of (epoch, place) that make one batch each."""
@@ -123,19 +130,79 @@ class Loader:
                 buckets.clear()
             epoch += 1
 
-    def _read(self, places: list[tuple[int, int]], draws: dict | None) -> Batch:
+    def _read(self, places: list[tuple[int, int]]) -> Batch:
         height, width = self.storage.shape(places[0][1])
         image = np.empty((len(places), height, width, 3), np.uint8)
         mask = np.empty((len(places), height, width), np.uint8)
-        names, windows = self.storage.table["sample"], self.storage.table["window"]
-        for number, (epoch, place) in enumerate(places):
-            self.storage.read(place, image[number], mask[number])
-            if draws is not None:
-                variants = draws[names.iat[place]]
-                # The windows of one sample take different variants in one epoch.
-                row = variants[(epoch + windows.iat[place]) % len(variants)]
-                image[number], mask[number] = apply(row, image[number], mask[number])
-        return Batch(image, mask, [names.iat[place] for _, place in places], places[-1][0])
+        fill = self.synthesis.fill if self.synthesis else self._fill
+        rows = [fill(*place, image[number], mask[number]) for number, place in enumerate(places)]
+        names = self.storage.table["sample"]
+        pending = rows if self.synthesis and self.synthesis.on_device else None
+        return Batch(image, mask, [names.iat[place] for _, place in places], places[-1][0], pending)
+
+    def _fill(self, epoch: int, place: int, image: np.ndarray, mask: np.ndarray) -> None:
+        self.storage.read(place, image, mask)
+
+
+class Synthesis:
+    """Makes the synthetic images of some samples, as a manifest says.
+
+    Parameters
+    ----------
+    storage : Shards or Memory
+    manifest : Manifest
+    exchanged : uint8, (256,), optional
+        See `augment.exchange`.
+    on_device : bool
+        Leave the rows to be applied where the network runs, see `stratagem.augment_batch`.
+    """
+
+    def __init__(
+        self,
+        storage: Storage,
+        manifest: Manifest,
+        exchanged: np.ndarray | None = None,
+        on_device: bool = False,
+    ):
+        self.on_device = on_device
+        self._storage, self._manifest, self._exchanged = storage, manifest, exchanged
+        self._samples, self._windows = storage.table["sample"].tolist(), storage.table["window"].tolist()
+        self._ring = Ring(self._samples)
+        self._places = defaultdict(list)
+        for place, sample in enumerate(self._samples):
+            self._places[sample].append(place)
+
+    def fill(self, epoch: int, place: int, image: np.ndarray, mask: np.ndarray) -> dict:
+        """Fill buffers, uint8 (H, W, 3) and (H, W), with the synthetic image that an epoch shows; its row."""
+        # The windows of one sample take different variants in one epoch.
+        variant = (epoch + self._windows[place]) % self._manifest.variants
+        return self.make(place, variant, image, mask)
+
+    def make(self, place: int, variant: int, image: np.ndarray, mask: np.ndarray) -> dict:
+        """Fill buffers with one variant of a sample; its row."""
+        row = self._manifest.row(self._samples[place], variant)
+        source = (image, mask) if self.on_device else self._buffers(place)
+        self._storage.read(place, *source)
+        partner = self.partner(row, place) if row["cutmix"] > 0 else None
+        if partner is not None:
+            other = self._buffers(partner)
+            self._storage.read(partner, *other)
+            paste(row, *source, *other)
+        if not self.on_device:
+            apply(row, *source, self._exchanged, (image, mask))
+        return row
+
+    def partner(self, row: dict, place: int) -> int | None:
+        """The place of the sample that cutmix takes a rectangle from."""
+        partner = self._ring.partner(int(row["cutmix_partner"]), self._samples[place])
+        if partner is None:
+            return None
+        windows = self._places[partner]
+        return windows[self._windows[place] % len(windows)]
+
+    def _buffers(self, place: int) -> tuple[np.ndarray, np.ndarray]:
+        shape = self._storage.shape(place)
+        return np.empty((*shape, 3), np.uint8), np.empty(shape, np.uint8)
 
 
 def order(seed: int, epoch: int, count: int) -> np.ndarray:
@@ -155,8 +222,3 @@ def prefetched(batches: Iterator[Batch]) -> Iterator[Batch]:
                 return
             waiting.append(pool.submit(next, batches))
             yield batch
-
-
-def _by_sample(manifest: pd.DataFrame) -> dict[str, list[dict]]:
-    ordered = manifest.sort_values(["sample", "variant"])
-    return {sample: rows[list(PARAMETERS)].to_dict("records") for sample, rows in ordered.groupby("sample")}

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
-import jinja2
 import numpy as np
 import pandas as pd
 from scipy import stats
@@ -19,12 +18,12 @@ from stratagem import figures
 from stratagem.comparison import LEVEL, PRIMARY_CLASS, UNADJUSTED, seed_variance
 from stratagem.files import replacing_folder, write_text
 from stratagem.metrics import per_image
+from stratagem.page import fill
 from stratagem.sample import read_sample
 from stratagem.split import units
 
 __all__ = ["Stored", "collapsed", "open_because", "render", "sentence"]
 
-TEMPLATE = Path(__file__).with_suffix(".html")
 NAMES = {"dice": "Dice", "iou": "IoU"}
 IMAGES = ("test image", "test images")
 GROUPS = ("group of test images", "groups of test images")
@@ -96,7 +95,8 @@ def render(stored: Stored, page: Path, folder: Path) -> None:
     with replacing_folder(folder) as beside:
         for name, svg in drawn.items():
             (beside / f"{name}.svg").write_text(svg, encoding="utf-8")
-    text = _template().render(
+    text = fill(
+        "report",
         study=stored.study,
         version=stored.version,
         metric=NAMES[stored.metric],
@@ -181,13 +181,6 @@ def collapsed(evaluation: pd.DataFrame) -> pd.Series:
     classes = evaluation.assign(**signs).groupby([*RUN, "sample"])[["held", "found"]].sum()
     alone = classes.loc[classes["held"] > 1, "found"] <= 1
     return alone.groupby(RUN).mean() > 0.5
-
-
-def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
-    )
-    return environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
 
 
 def _table(path: Path) -> pd.DataFrame:

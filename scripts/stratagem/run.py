@@ -15,10 +15,12 @@ import pandas as pd
 import torch
 from safetensors.torch import load_file, save_file
 
+from stratagem.augment import exchange
 from stratagem.execution import Execution, choose
 from stratagem.files import replacing, write_json, write_table
 from stratagem.geometry import Plan
-from stratagem.loader import Loader, Memory, prefetched
+from stratagem.loader import Loader, Memory, Synthesis, prefetched
+from stratagem.manifest import Manifest
 from stratagem.metrics import as_counts, confusion, per_image
 from stratagem.predict import predict
 from stratagem.sample import read_sample
@@ -29,7 +31,7 @@ from stratagem.training import Options, fit
 from stratagem.transfer import adopt, freeze, read_weights
 from stratagem.unet import build
 
-__all__ = ["Inputs", "examine", "load_model", "train"]
+__all__ = ["Inputs", "examine", "load_model", "storage_of", "train"]
 
 log = logging.getLogger("stratagem")
 
@@ -46,7 +48,7 @@ class Inputs:
         The catalogue; the shards stand beside it. Needed for training alone.
     splits : DataFrame or None
         Which part each sample is in, by fold; None trains on all and validates on none.
-    manifest : DataFrame or None
+    manifest : path or None
     weights : path or None
     """
 
@@ -54,7 +56,7 @@ class Inputs:
     plan: Plan
     shards: Path | None = None
     splits: pd.DataFrame | None = None
-    manifest: pd.DataFrame | None = None
+    manifest: Path | None = None
     weights: str | None = None
 
     @classmethod
@@ -66,7 +68,7 @@ class Inputs:
             plan=Plan.from_record(json.loads(Path(files.plan).read_text())),
             shards=Path(files.shards) if "shards" in named else None,
             splits=pd.read_parquet(files.splits) if "splits" in named else None,
-            manifest=pd.read_parquet(files.manifest) if "manifest" in named else None,
+            manifest=Path(files.manifest) if "manifest" in named else None,
             weights=named.get("weights"),
         )
 
@@ -97,9 +99,9 @@ def train(recipe: Recipe, inputs: Inputs, device: str, record: dict, folder: Pat
     log.info("%s, %d threads: %s", execution.device, recipe.threads, execution.why)
     model = _model(recipe, inputs, folder).train()
     model = execution.place(model)
-    samples = select(inputs.of_part("train", recipe.fold), recipe.strategy.loader.fraction, recipe.seed)
+    samples = _samples(recipe, inputs)
     log.info("%d training images", len(samples))
-    loader = _loader(recipe, inputs, samples)
+    loader = _loader(recipe, inputs, samples, execution)
     history, spent = fit(
         model,
         prefetched(loader.batches()),
@@ -116,6 +118,11 @@ def train(recipe: Recipe, inputs: Inputs, device: str, record: dict, folder: Pat
     with replacing(folder / "model.safetensors") as beside:
         # A layout of the device must not show in the bytes: weights are stored in plain order.
         save_file({name: value.cpu().contiguous() for name, value in model.state_dict().items()}, beside)
+
+
+def storage_of(recipe: Recipe, inputs: Inputs) -> Shards:
+    """The training images of a run, as they stand in the shards."""
+    return _stored(inputs, _samples(recipe, inputs))
 
 
 def load_model(recipe: Recipe, path: str, execution: Execution) -> torch.nn.Module:
@@ -141,6 +148,11 @@ def examine(model, rows: pd.DataFrame, inputs: Inputs, execution: Execution, cla
         yield row.sample, predicted, confusion(truth, predicted, classes)
 
 
+def _samples(recipe: Recipe, inputs: Inputs) -> list[str]:
+    """The names of the training images that the run uses."""
+    return select(inputs.of_part("train", recipe.fold), recipe.strategy.loader.fraction, recipe.seed)
+
+
 def _build(recipe: Recipe) -> torch.nn.Module:
     return build(
         recipe.strategy.network,
@@ -162,15 +174,20 @@ def _model(recipe: Recipe, inputs: Inputs, folder: Path) -> torch.nn.Module:
     return model
 
 
-def _loader(recipe: Recipe, inputs: Inputs, samples: list[str]) -> Loader:
-    table = pd.read_parquet(inputs.shards).set_index("sample").loc[samples].reset_index()
-    storage = Shards(inputs.shards.parent, table)
+def _loader(recipe: Recipe, inputs: Inputs, samples: list[str], execution: Execution) -> Loader:
+    storage = _stored(inputs, samples)
     if recipe.strategy.loader.storage == "memory":
         storage = Memory(storage)
-    manifest = inputs.manifest
-    if manifest is not None:
-        manifest = manifest[manifest["sample"].isin(samples)]
-    return Loader(storage, recipe.strategy.loader.batch_size, recipe.seed, manifest)
+    synthesis = None
+    if inputs.manifest is not None:
+        manifest, on_device = Manifest(inputs.manifest, samples), execution.device == "cuda"
+        synthesis = Synthesis(storage, manifest, exchange(recipe.swaps), on_device)
+    return Loader(storage, recipe.strategy.loader.batch_size, recipe.seed, synthesis)
+
+
+def _stored(inputs: Inputs, samples: list[str]) -> Shards:
+    table = pd.read_parquet(inputs.shards).set_index("sample").loc[samples].reset_index()
+    return Shards(inputs.shards.parent, table)
 
 
 def _options(recipe: Recipe) -> Options:
@@ -178,6 +195,7 @@ def _options(recipe: Recipe) -> Options:
         batch_size=recipe.strategy.loader.batch_size,
         images=recipe.budget.images,
         steps=recipe.budget.steps,
+        swaps=recipe.swaps,
         **recipe.training.model_dump(),
     )
     own = recipe.strategy.learning_rate

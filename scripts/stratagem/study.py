@@ -10,6 +10,7 @@ A strategy is data: it names a resolution, an augmentation and a source, and set
 import difflib
 import json
 import re
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -24,10 +25,14 @@ from pydantic import (
     Tag,
     ValidationError,
     WithJsonSchema,
+    create_model,
+    model_serializer,
     model_validator,
 )
 
 from stratagem.errors import ConfigError
+from stratagem.presets import PRESETS
+from stratagem.transforms import TRANSFORMS, Policy, Strength, unsafe
 
 __all__ = ["Recipe", "Study", "read_study", "schema"]
 
@@ -116,10 +121,10 @@ PLAN_KEYS = {
 LABEL_KEYS = {
     "auto": set(),
     "indices": set(),
-    "binary": {"threshold"},
+    "binary": {"threshold", "inverted"},
     "values": {"values"},
     "colours": {"colours"},
-    "instances": {"border"},
+    "instances": {"border", "threshold", "background"},
     "overlay": {"colours"},
 }
 
@@ -206,9 +211,14 @@ class Labels(Options):
         None, description="The value or colour that counts nowhere; of `indices` 255 unless said otherwise."
     )
     threshold: int | None = Field(
-        None, ge=1, description="Of `binary`: from this value on it is foreground (grey edges, JPEG)."
+        None,
+        ge=1,
+        description="From this value on it is foreground (grey edges, JPEG); of `binary`, and of `instances` "
+        "with a file an object.",
     )
+    inverted: bool = Field(False, description="Of `binary`: the lower values are foreground.")
     border: str | None = Field(None, description="Of `instances`: the class of an object's outermost pixels.")
+    background: int = Field(0, description="Of `instances`: the number that is no object.")
 
     @model_validator(mode="after")
     def _own_keys(self) -> "Labels":
@@ -276,21 +286,55 @@ class Resolution(Options):
         return self
 
 
-class Augmentation(Options):
-    """Ranges from which each synthetic image draws its transform; what is left out is off."""
+class _Augmentation(Options):
+    """What each synthetic image may differ in; what is left out is off."""
 
     variants: int = Field(
         50, ge=1, description="Synthetic images an original; epoch e takes variant e modulo this."
     )
-    rotation: float = Field(0, ge=0, le=180, description="Degrees, drawn from plus or minus this.")
-    translation: float = Field(0, ge=0, lt=1, description="Share of the side, plus or minus.")
-    scale: float = Field(1, ge=1, description="Factor, log-uniform between 1 / scale and scale.")
-    flip_horizontal: Probability = Field(0, description="Probability of exchanging left and right.")
-    flip_vertical: Probability = Field(0, description="Probability of exchanging top and bottom.")
-    brightness: float = Field(0, ge=0, le=1, description="Share of full range, plus or minus.")
-    contrast: float = Field(1, ge=1, description="Factor, log-uniform between 1 / contrast and it.")
-    blur: float = Field(0, ge=0, description="Largest standard deviation of a Gaussian, in pixels.")
-    blur_probability: Probability = Field(0.3, description="Probability of any blur.")
+    preset: Literal[tuple(PRESETS)] | None = Field(
+        None, description="A policy for a domain to begin with; the keys beside it replace its own."
+    )
+
+    @model_serializer
+    def policy(self) -> dict:
+        """All that a manifest depends on, as plain data: see `stratagem.transforms.Policy`."""
+        strengths = dict(PRESETS[self.preset].strengths) if self.preset else {}
+        for name in self.model_fields_set & set(TRANSFORMS):
+            own = getattr(self, name)
+            strengths[name] = own and Strength(getattr(own, "range", 1.0), own.probability)
+        on = {name: asdict(strengths[name]) for name in TRANSFORMS if strengths.get(name)}
+        return {"variants": self.variants, "strengths": on}
+
+
+def _transform_key(name: str) -> tuple[Any, Any]:
+    """Type and default of a transform's key: a number, a range with a probability, or `off`."""
+    transform = TRANSFORMS[name]
+    low, high = transform.limits
+    often = Field(transform.probability or ..., description="How often it does anything.")
+    fields: dict[str, Any] = {"probability": (Probability, often)}
+    if transform.probability is not None:
+        fields["range"] = (Annotated[float, Field(ge=low, le=high, description=transform.description)], ...)
+    section = create_model(f"Transform_{name}", __base__=Options, __doc__=transform.description, **fields)
+    short = "probability" if transform.probability is None else "range"
+
+    def expanded(given: Any) -> Any:
+        if given is False:  # what YAML makes of `off`
+            return None
+        return {short: given} if isinstance(given, int | float) else given
+
+    kind = Annotated[
+        section | None, BeforeValidator(expanded, json_schema_input_type=section | float | bool | None)
+    ]
+    return kind, Field(None, description=transform.description)
+
+
+Augmentation = create_model(
+    "Augmentation",
+    __base__=_Augmentation,
+    __doc__=_Augmentation.__doc__,
+    **{name: _transform_key(name) for name in TRANSFORMS},
+)
 
 
 class DataSet(Options):
@@ -312,6 +356,16 @@ class DataSet(Options):
     labels: LabelsOrWord = Field(Labels(), description="How masks are encoded.")
     mask_size: Literal["same", "resize"] = Field(
         "same", description="resize: a mask of another size is brought to its image's."
+    )
+    swaps: tuple[tuple[str, str], ...] = Field(
+        (),
+        description="Pairs of classes that are each other's mirror image; a mirrored image exchanges them.",
+    )
+    handed: tuple[str, ...] = Field(
+        (), description="Classes that a mirror turns into none of the others: flips are refused."
+    )
+    upright: tuple[str, ...] = Field(
+        (), description="Classes that have an up: vertical flips, turns and large rotations are refused."
     )
     channels: tuple[Channel, ...] | None = Field(
         None, description="The one or three channels to use of images that have others, from 0."
@@ -347,7 +401,8 @@ class DataSet(Options):
     @property
     def data(self) -> dict:
         """The keys that say where its files are and how they are read, as plain data."""
-        return self.model_dump(mode="json", include=set(DataSet.model_fields), exclude_none=True)
+        keys = set(DataSet.model_fields) - {"swaps", "handed", "upright"}  # those decide no reading
+        return self.model_dump(mode="json", include=keys, exclude_none=True)
 
     @property
     def places(self) -> tuple[str, ...]:
@@ -459,6 +514,7 @@ class Recipe(Options):
     fold: int
     seed: int
     classes: Classes
+    swaps: tuple[tuple[int, int], ...]
     budget: Budget
     training: Training
     unet: Unet
@@ -497,7 +553,7 @@ class Study(DataSet):
 
     def run(self, strategy: str, fold: int, seed: int) -> Recipe:
         """The recipe of one run of a strategy."""
-        return self._recipe(strategy, self.strategies[strategy], fold, seed, self.classes, self.budget)
+        return self._recipe(strategy, self.strategies[strategy], fold, seed, self, self.budget)
 
     def pretraining(self, name: str) -> Recipe:
         """The recipe that teaches a source's U-Net: all its images, at its own budget."""
@@ -507,13 +563,20 @@ class Study(DataSet):
             augmentation=source.augmentation,
             loader=Loader(batch_size=source.batch_size),
         )
-        return self._recipe(name, strategy, 0, source.seed, source.classes, source.budget)
+        return self._recipe(name, strategy, 0, source.seed, source, source.budget)
 
-    def _recipe(self, name, strategy, fold, seed, classes, budget) -> Recipe:
+    def _recipe(self, name, strategy, fold, seed, data, budget) -> Recipe:
         shared = {"training": self.training, "unet": self.unet, "threads": self.threads}
-        strategy = strategy.model_copy(update={"reference": None})  # it decides no training
+        pairs = data.swaps if strategy.augmentation else ()
         return Recipe(
-            name=name, strategy=strategy, fold=fold, seed=seed, classes=classes, budget=budget, **shared
+            name=name,
+            strategy=strategy.model_copy(update={"reference": None}),  # it decides no training
+            fold=fold,
+            seed=seed,
+            classes=data.classes,
+            swaps=[tuple(map(data.classes.index, pair)) for pair in pairs],
+            budget=budget,
+            **shared,
         )
 
     def lineage(self, strategy: str) -> dict:
@@ -702,16 +765,23 @@ def _contradictions(study: Study) -> list[str]:
         faults.append("classes: `mean` stands for the mean over classes in the tables; choose another name.")
     if study.folds == 1 and study.split.test + study.split.validation >= 1:
         faults.append("split: `test` and `validation` leave no image to train on; lower one of them.")
-    if study.split.group is not None:
+    for key in ("group", "part"):
+        pattern = getattr(study.split, key)
         try:
-            re.compile(study.split.group)
+            re.compile(pattern or "")
         except re.error as error:
-            faults.append(f"split.group: not a regular expression ({error}): {study.split.group!r}.")
+            faults.append(f"split.{key}: not a regular expression ({error}): {pattern!r}.")
     for key, data in _data_sets(study).items():
         faults += [
-            f"{key}labels.{said}: `{name}` is no declared class; declared: {', '.join(data.classes)}."
-            for name, said in data.labels.named.items()
+            f"{key}{said}: `{name}` is no declared class; declared: {', '.join(data.classes)}."
+            for said, name in _named_classes(data)
             if name not in data.classes
+        ]
+        sided = [name for pair in data.swaps for name in pair] + list(data.handed)
+        faults += [
+            f"{key}swaps: `{name}` can have one mirror image only; name it once, here or under `handed`."
+            for name in dict.fromkeys(sided)
+            if sided.count(name) > 1
         ]
     for name, source in study.sources.items():
         if isinstance(source, DataSource) and _overlap(source.places[0], study.places[0]):
@@ -721,7 +791,33 @@ def _contradictions(study: Study) -> list[str]:
             )
     for name, strategy in study.strategies.items():
         faults += _faults_of_strategy(study, name, strategy)
-    return faults
+    return faults + _unsafe(study)
+
+
+def _named_classes(data: DataSet) -> list[tuple[str, str]]:
+    """Every class that a data set's keys name, with the key."""
+    found = [(f"labels.{said}", name) for name, said in data.labels.named.items()]
+    found += [("swaps", name) for pair in data.swaps for name in pair]
+    return found + [(key, name) for key in ("handed", "upright") for name in getattr(data, key)]
+
+
+def _unsafe(study: Study) -> list[str]:
+    """Transforms that would give a class another meaning than its label's, where they are used."""
+    used = {(strategy.augmentation, "") for strategy in study.strategies.values()}
+    used |= {
+        (source.augmentation, f"sources.{name}.")
+        for name, source in study.sources.items()
+        if isinstance(source, DataSource)
+    }
+    data = _data_sets(study)
+    return [
+        f"augmentations.{name}.{transform}: class `{label}` is {declared} (`{key}{declared}`): {reason}; "
+        f"set `{transform}: off`."
+        for name, key in sorted((name, key) for name, key in used if name in study.augmentations)
+        for declared in ("handed", "upright")
+        for label in getattr(data[key], declared)[:1]
+        for transform, reason in unsafe(declared, Policy.of(study.augmentations[name].policy())).items()
+    ]
 
 
 def _data_sets(study: Study) -> dict[str, DataSet]:

@@ -19,6 +19,8 @@ import pandas as pd
 import torch
 from tqdm import tqdm
 
+from stratagem import augment_batch
+from stratagem.augment import exchange
 from stratagem.errors import TrainingError
 from stratagem.execution import Execution
 from stratagem.labels import IGNORE
@@ -49,6 +51,8 @@ class Options:
         At equal shares of the budget.
     micro_batch_pixels : int
         Pixels that pass the network at once.
+    swaps : pairs of int
+        Classes that are each other's mirror images.
     """
 
     batch_size: int
@@ -59,6 +63,7 @@ class Options:
     micro_batch_pixels: int
     images: int | None = None
     steps: int | None = None
+    swaps: tuple[tuple[int, int], ...] = ()
 
     @property
     def peak_rate(self) -> float:
@@ -194,10 +199,11 @@ def step(model, batch, optimizer, rate, options, execution, spent) -> float:
         group["lr"] = rate
     optimizer.zero_grad(set_to_none=True)
     total = 0.0
-    for image, mask in _micro_batches(batch, options.micro_batch_pixels):
+    for part in _micro_batches(batch, options.micro_batch_pixels):
+        image, mask = _on_device(part, options, execution)
         with execution.autocast():
-            logits = model(execution.images(image))
-        loss = losses(logits, torch.from_numpy(mask).to(execution.device)).sum() / len(batch.samples)
+            logits = model(image)
+        loss = losses(logits, mask).sum() / len(batch.samples)
         loss.backward()
         total += float(loss.detach())
     if not np.isfinite(total):
@@ -211,10 +217,17 @@ def step(model, batch, optimizer, rate, options, execution, spent) -> float:
     return total
 
 
-def _micro_batches(batch: Batch, pixels: int) -> Iterable[tuple[np.ndarray, np.ndarray]]:
+def _micro_batches(batch: Batch, pixels: int) -> Iterable[Batch]:
     count = max(1, pixels // batch.mask[0].size)
-    for start in range(0, len(batch.mask), count):
-        yield batch.image[start : start + count], batch.mask[start : start + count]
+    return (batch[start : start + count] for start in range(0, len(batch.mask), count))
+
+
+def _on_device(batch: Batch, options: Options, execution: Execution) -> tuple[torch.Tensor, torch.Tensor]:
+    """Images and masks where the network is, made synthetic there if that is still to be done."""
+    image, mask = execution.images(batch.image), torch.from_numpy(batch.mask).to(execution.device)
+    return (
+        augment_batch.apply(batch.rows, image, mask, exchange(options.swaps)) if batch.rows else (image, mask)
+    )
 
 
 def _within_budget(batch: Batch, options: Options, spent: Spent) -> Batch:
@@ -222,7 +235,7 @@ def _within_budget(batch: Batch, options: Options, spent: Spent) -> Batch:
     left = options.images - spent.images if options.images else len(batch.samples)
     if left >= len(batch.samples):
         return batch
-    return Batch(batch.image[:left], batch.mask[:left], batch.samples[:left], batch.epoch)
+    return batch[:left]
 
 
 def _share_of(batch: Batch, options: Options) -> float:

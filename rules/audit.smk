@@ -1,0 +1,63 @@
+"""Training images and policies in; what each transform does to them out, as tables and as a page."""
+
+
+localrules:
+    audit,
+
+
+USED = sorted({strategy.augmentation for strategy in STUDY.strategies.values()} - {None})
+
+
+rule audit_augmentation:
+    input:
+        index=f"{RESULTS}/index.parquet",
+        splits=f"{RESULTS}/splits.parquet",
+    output:
+        transforms=f"{RESULTS}/audit/{{augmentation}}/transforms.csv",
+        balance=f"{RESULTS}/audit/{{augmentation}}/balance.csv",
+        pictures=f"{RESULTS}/audit/{{augmentation}}/pictures.json",
+        sheet=f"{RESULTS}/audit/{{augmentation}}/sheet.svg",
+    log:
+        f"{RESULTS}/logs/audit_augmentation/{{augmentation}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/audit_augmentation/{{augmentation}}.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=3000,
+        runtime=60,
+    params:
+        source=sources("audit", "figures", script="audit_augmentation.py"),
+        policy=lambda wildcards: STUDY.augmentations[wildcards.augmentation].policy(),
+        classes=list(STUDY.classes),
+        swaps=[[STUDY.classes.index(name) for name in pair] for pair in STUDY.swaps],
+    message:
+        "Audit augmentation {wildcards.augmentation}."
+    script:
+        "../scripts/audit_augmentation.py"
+
+
+rule audit:
+    input:
+        sheets=expand(f"{RESULTS}/audit/{{augmentation}}/sheet.svg", augmentation=USED),
+    output:
+        page=f"{RESULTS}/audit/report.html",
+    log:
+        f"{RESULTS}/logs/audit.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/audit.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        source=sources("audit_report", script="audit.py"),
+        study=STUDY.model_dump(mode="json", include={"study", "classes", "swaps", "handed", "upright"}),
+        presets={name: STUDY.augmentations[name].preset for name in USED},
+    message:
+        "Write the audit of the augmentations of study {STUDY.study}."
+    script:
+        "../scripts/audit.py"

@@ -1,0 +1,13 @@
+"""Write the page about the augmentations."""
+
+from pathlib import Path
+
+from stratagem.audit_report import Stored, write_page
+from stratagem.job import running
+
+with running(snakemake):
+    params = snakemake.params
+    folders = {
+        name: Path(path).parent for name, path in zip(params.presets, snakemake.input.sheets, strict=True)
+    }
+    write_page(Stored(params.study, folders, params.presets), Path(snakemake.output.page))

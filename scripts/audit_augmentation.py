@@ -1,0 +1,24 @@
+"""Ask what each transform of one augmentation does to the training images."""
+
+import pandas as pd
+
+from stratagem import figures
+from stratagem.audit import audit, sheet
+from stratagem.augment import exchange
+from stratagem.files import write_json, write_table, write_text
+from stratagem.job import log, running
+from stratagem.transforms import Policy
+
+with running(snakemake):
+    params, output = snakemake.params, snakemake.output
+    policy, index = Policy.of(params.policy), pd.read_parquet(snakemake.input.index)
+    splits = pd.read_parquet(snakemake.input.splits)
+    taught = splits.loc[(splits["fold"] == 0) & (splits["part"] == "train"), "sample"]
+    index = index[index["sample"].isin(taught)]
+    found = audit(index, policy, params.classes)
+    for row in found.transforms.itertuples():
+        log.info("%s: %s", row.transform, row.verdict)
+    write_table(found.transforms, output.transforms)
+    write_table(found.balance, output.balance)
+    write_json({name: figures.changed(*pair) for name, pair in found.pictures.items()}, output.pictures)
+    write_text(figures.sheet(sheet(index, policy, exchange(params.swaps))), output.sheet)
