@@ -17,6 +17,8 @@ with running(snakemake):
     write_table(index.problems, problems)
     require_good(index, wanted.classes, params.bad_samples, problems)
     log.info("masks: %s; images: %s", index.understood["labels"], index.understood["images"])
+    for note in index.understood["notes"]:
+        log.info("note: %s", note)
     write_table(index.table, output.index)
     write_table(index.duplicates, output.duplicates)
     write_json(index.understood, output.understood)

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from stratagem import duplicates
-from stratagem.duplicates import NEAR, clusters, pairs, take_print
+from stratagem.duplicates import NEAR, alike, clusters, pairs, take_print
 from stratagem.image import read_raw
 
 RICH = {"cells": 40, "ground": 60, "height": 120, "noise": 4}
@@ -88,6 +88,41 @@ def test_a_common_lamp_makes_no_copies():
     light = 1 - (rows**2 + columns**2)[..., None] / 9000
     kind = {"cells": 20, "ground": 150, "height": 60, "noise": 2}
     assert _found(*(_bytes(_cells(seed, **kind) * light) for seed in range(30))).empty
+
+
+def _through_an_aperture(picture: np.ndarray, contrast: float) -> np.ndarray:
+    """The picture in a bright disc on black, as of a fundus camera or an endoscope."""
+    rows, columns = np.indices((96, 128)) - np.array([48, 64])[:, None, None]
+    disc = (rows**2 + columns**2 < 45**2)[..., None]
+    return _bytes(np.where(disc, 120 + contrast * picture, 3))
+
+
+@pytest.mark.parametrize("contrast", [0.5, 0.25])
+@pytest.mark.parametrize("others", [0, 20])
+def test_a_common_aperture_makes_no_copies(contrast, others):
+    """Different pictures in one bright disc are different, and real copies among them are found."""
+    pictures = [_through_an_aperture(_cells(seed, **RICH), contrast) for seed in range(20)]
+    pictures += [_cells(seed, **RICH) for seed in range(50, 50 + others)]
+    prints = [take_print(picture) for picture in pictures]
+    assert pairs([str(n) for n in range(len(prints))], prints).empty
+    assert alike(prints) == 20
+    prints += [take_print(_as_jpeg(pictures[3])), take_print(_bytes(pictures[5] * 1.05))]
+    found = pairs([str(n) for n in range(len(prints))], prints)
+    assert found[["sample", "other"]].to_numpy().tolist() == [
+        ["3", str(20 + others)],
+        ["5", str(21 + others)],
+    ]
+
+
+def test_copies_of_some_pictures_have_nothing_in_common_with_the_rest():
+    """Ten changed copies of each of six pictures are found, though each has nine like it."""
+    prints = [
+        take_print(_bytes(_cells(seed, **RICH) * (0.8 + 0.03 * number)))
+        for seed in range(6)
+        for number in range(10)
+    ]
+    assert len(pairs([str(n) for n in range(60)], prints)) == 6 * 45
+    assert alike(prints) == 0
 
 
 def test_noise_is_not_a_copy_of_other_noise():

@@ -15,12 +15,14 @@ from stratagem.errors import DataError
 from stratagem.image import (
     EXTENSIONS,
     Reading,
+    is_turned,
     is_wide,
     levels_of,
     read_image,
     read_raw,
     read_stored,
     sample_intensities,
+    varies_in_alpha,
 )
 
 COLOUR = np.array([[[255, 0, 0], [0, 255, 0], [0, 0, 255]], [[1, 2, 3], [4, 5, 6], [7, 8, 9]]], np.uint8)
@@ -495,3 +497,38 @@ def test_every_promised_ending_can_be_read(tmp_path, ending):
     """Each ending that the index looks for is a format that can be read."""
     Image.new("RGB", (4, 4), (9, 9, 9)).save(tmp_path / f"a{ending}")
     assert read_image(tmp_path / f"a{ending}").shape == (4, 4, 3)
+
+
+@pytest.mark.parametrize("ending", ["jpg", "png", "tif"])
+@pytest.mark.parametrize(("orientation", "turned"), [(1, False), (3, True), (6, True)])
+def test_an_orientation_is_told(tmp_path, ending, orientation, turned):
+    """Whether a file asks to be turned is told without its pixels."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(np.zeros((2, 3), np.uint8)).save(tmp_path / f"a.{ending}", exif=exif)
+    assert is_turned(tmp_path / f"a.{ending}") == turned
+
+
+def test_a_file_without_orientation_is_not_turned(tmp_path):
+    """Plain files are shown as they are stored."""
+    Image.fromarray(np.zeros((2, 3), np.uint8)).save(tmp_path / "a.png")
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((2, 3), np.uint16))
+    assert not is_turned(tmp_path / "a.png") and not is_turned(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize(
+    ("array", "varies"),
+    [
+        (np.full((2, 2, 4), 7), False),
+        (np.dstack([np.full((2, 2, 3), 7), np.eye(2)]), True),
+        (np.dstack([np.full((2, 2), 7), np.eye(2)]), True),
+        (np.eye(2), False),
+    ],
+    ids=["even", "colour", "grey", "none"],
+)
+def test_an_alpha_that_varies_is_told(tmp_path, array, varies):
+    """Alpha that is the same everywhere holds nothing."""
+    Image.fromarray(array.astype(np.uint8)).save(tmp_path / "a.png")
+    assert varies_in_alpha(tmp_path / "a.png") == varies
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((2, 2), np.uint8))
+    assert not varies_in_alpha(tmp_path / "a.tif")

@@ -229,21 +229,80 @@ def test_masks_of_one_image_that_differ_in_size_are_named(tmp_path):
         _save(tmp_path / f"masks/a_{number}.png", np.eye(2, width, dtype=np.uint8))
     reasons = _reasons(_index(tmp_path, TWO, pattern="{stem}_*"), tmp_path)
     assert reasons == {
-        "masks/a_0.png": "expected masks of one size for the objects of one image, but found 2x3, 2x4"
+        "masks/a_0.png": "expected masks of one size for the objects of one image, but found 2x3, 2x4. "
+        "Replace the masks that differ from their image's size."
     }
 
 
 def test_a_mask_of_another_size_may_be_resized(tmp_path):
     """With `mask_size: resize` a mask takes its image's size, and its labels stay labels."""
-    _pair(tmp_path, "a", [[0, 1], [2, 255]], image=_picture(0, (8, 10, 3)))
+    _pair(tmp_path, "a", [[0, 1], [2, 255]], image=_picture(0, (10, 10, 3)))
     _pair(tmp_path, "b", [[0, 1], [2, 2]])
     index = _index(tmp_path, mask_size="resize")
     assert index.problems.empty
     assert index.table["mask_resized"].tolist() == [True, False]
-    assert index.table.loc[0, COUNTS].tolist() == [20, 20, 20, 1, 1, 1]
+    assert index.table.loc[0, COUNTS].tolist() == [25, 25, 25, 1, 1, 1]
     assert "1 masks brought to their image's size" in index.understood["notes"]
     _, mask = read_sample(_through_parquet(index, tmp_path)[0])
-    np.testing.assert_array_equal(mask, np.kron([[0, 1], [2, 255]], np.ones((4, 5))))
+    np.testing.assert_array_equal(mask, np.kron([[0, 1], [2, 255]], np.ones((5, 5))))
+
+
+@pytest.mark.parametrize("mask_size", ["same", "resize"])
+def test_a_mask_of_another_shape_is_never_resized(tmp_path, mask_size):
+    """A mask that lies on its side, or is of other proportions, is a problem that says so."""
+    _pair(tmp_path, "side", np.eye(8, 10), image=_picture(0, (10, 8, 3)))
+    _pair(tmp_path, "wide", np.eye(8, 10), image=_picture(1, (8, 8, 3)))
+    _pair(tmp_path, "good", np.eye(8, 10))
+    reasons = _reasons(_index(tmp_path, TWO, mask_size=mask_size), tmp_path)
+    assert "10x8 (height x width), but found 8x10. It lies on its side" in reasons["masks/side.png"]
+    assert "Replace it: it is not of the same shape" in reasons["masks/wide.png"]
+    assert reasons.keys() == {"masks/side.png", "masks/wide.png"}
+
+
+def _turned(path, orientation=6):
+    """The file, saved so that it asks to be shown turned."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.open(path).save(path, exif=exif)
+
+
+def test_an_image_turned_by_its_exif_alone_is_told(tmp_path):
+    """Where the image is turned and its mask has no orientation, a note tells it; and so does a size."""
+    for name in ("a", "b", "c"):
+        _pair(tmp_path, name, np.eye(8, 8))
+    _turned(tmp_path / "images/a.png")
+    _turned(tmp_path / "images/b.png")
+    _turned(tmp_path / "masks/b.png")
+    _pair(tmp_path, "d", np.eye(8, 10))
+    _turned(tmp_path / "images/d.png")
+    index = _index(tmp_path, TWO)
+    assert index.understood["notes"][0].startswith("The EXIF orientation turns 1 of 3 images")
+    assert _reasons(index, tmp_path)["masks/d.png"].endswith(
+        "turn it by 90 degrees. The image is turned by its EXIF orientation, and the mask has none."
+    )
+
+
+def test_a_varying_alpha_is_told(tmp_path):
+    """Alpha is dropped, and where it varies this is told."""
+    mask = np.kron([[0, 255], [0, 0]], np.ones((4, 4))).astype(np.uint8)
+    _save(tmp_path / "images/a.png", _picture(0))
+    _save(tmp_path / "masks/a.png", np.dstack([mask] * 3 + [np.full_like(mask, 255)])[:, :12])
+    _save(tmp_path / "images/a.png", _picture(0, (8, 8, 3)))
+    assert _index(tmp_path, TWO).understood["notes"] == []
+    _save(tmp_path / "masks/a.png", np.dstack([mask] * 4))
+    (note,) = _index(tmp_path, TWO).understood["notes"]
+    assert note.startswith("An alpha channel that varies in 1 mask")
+
+
+@pytest.mark.parametrize("wide", [False, True])
+def test_masks_that_are_their_images_are_named(tmp_path, wide):
+    """The images' own folder as that of the masks is told from masks, at any depth."""
+    for number in range(3):
+        image = _picture(number, (40, 40)).astype(np.uint16 if wide else np.uint8) * (99 if wide else 1)
+        for kind in ("images", "masks"):
+            _save(tmp_path / f"{kind}/{number}.tif", image)
+    with pytest.raises(DataError, match="plain copies of the images"):
+        _index(tmp_path, TWO)
 
 
 def test_a_mask_reads_alone_as_beside_its_image(tmp_path):
@@ -366,7 +425,8 @@ def test_many_channels_need_to_be_chosen(tmp_path):
     _save(tmp_path / "masks/s0.png", np.eye(6, 5, dtype=np.uint8))
     reasons = _reasons(_index(tmp_path, TWO), tmp_path)
     assert reasons == {
-        "images/s0.tif": "expected one or three channels of the image, but found 7 channels, numbered 0 to 6"
+        "images/s0.tif": "expected one or three channels of the image, but found 7 channels, numbered 0 to "
+        "6. Set the config key `channels` to the one or three to use, such as `channels: [0]`."
     }
     index = _index(tmp_path, TWO, channels=(6, 0, 2), levels=(0, 255))
     assert index.table["stored"].tolist() == ["uint16, 7 channels"]
@@ -419,8 +479,56 @@ def test_one_file_a_class_is_not_read_in_the_order_of_names(tmp_path):
     _save(tmp_path / "images/a.png", _picture(0, (48, 48)))
     for number, name in enumerate(("nucleus", "cell"), start=1):
         _save(tmp_path / f"masks/a_{name}.png", np.uint8(255) * (_discs(0, 2) == number))
-    with pytest.raises(DataError, match=r"none of `nucleus` \(read: numbered objects"):
+    with pytest.raises(DataError, match=r"several mask files an image, and 3 classes"):
         _index(tmp_path, pattern="{stem}_*")
+
+
+def _objects_in_files(folder, count, values=(0, 255)):
+    """Images with three objects each, a file an object."""
+    for number in range(count):
+        _save(folder / f"images/s{number}.png", _picture(number, (48, 48)))
+        for label in (1, 2, 3):
+            mask = np.where(_discs(number, 3) == label, *values[::-1]).astype(np.uint8)
+            _save(folder / f"masks/s{number}_{label}.png", mask)
+
+
+def test_a_strange_file_among_those_of_objects_is_a_problem(tmp_path):
+    """A preview among the files of one object each makes its image bad, not a full mask."""
+    _objects_in_files(tmp_path, 5)
+    _save(tmp_path / "masks/s3_preview.png", _picture(3, (48, 48)))
+    index = _index(tmp_path, TWO, pattern="{stem}_*")
+    assert len(index.table) == 4
+    (reason,) = _reasons(index, tmp_path).items()
+    assert reason[0] == "masks/s3_preview.png" and "expected files of one object each" in reason[1]
+    assert "in 12 files of 4 images" in index.understood["labels"]
+
+
+def test_soft_files_of_objects_are_read_by_a_threshold(tmp_path):
+    """An object is what reaches the threshold in its own file, before the files are united."""
+    _objects_in_files(tmp_path, 3)
+    for path in (tmp_path / "masks").iterdir():
+        _save(path, cv2.GaussianBlur(np.array(Image.open(path)), (0, 0), 1))
+    with pytest.raises(DataError, match=r"encoding: instances, threshold: 128"):
+        _index(tmp_path, TWO, pattern="{stem}_*")
+    index = _index(tmp_path, TWO, {"encoding": "instances", "threshold": 128}, "{stem}_*")
+    assert "what is 128 and more = cell" in index.understood["labels"]
+    for number, row in enumerate(_through_parquet(index, tmp_path)):
+        assert ((read_sample(row)[1] > 0) == (_discs(number, 3) > 0)).mean() > 0.99
+
+
+def test_one_image_with_two_files_does_not_turn_a_set(tmp_path):
+    """Two files of one image are its problem; the others are read as what they are."""
+    for number in range(6):
+        _save(tmp_path / f"images/s{number}.png", _picture(number, (48, 48)))
+        mask = np.where(_discs(number, 3) > 0, 1, 0).astype(np.uint8)
+        mask[0] = 255
+        _save(tmp_path / f"masks/s{number}_mask.png", mask)
+    _save(tmp_path / "masks/s2_mask_old.png", np.zeros((48, 48), np.uint8))
+    index = _index(tmp_path, TWO, pattern="{stem}_*")
+    assert index.understood["labels"] == (
+        "0, 1 and 255 in 5 of 6 masks: 0 = background, 1 = cell, 255 = ignored"
+    )
+    assert "expected one mask file an image, as most have, but found 2" in index.problems["reason"].item()
 
 
 def test_painted_copies_of_images_are_masks(tmp_path):
@@ -526,10 +634,69 @@ def test_a_few_masks_with_strange_values_are_bad_files_and_put_no_encoding_in_do
     wanted = Wanted(["background", "cell"], {"encoding": "auto"})
     few = build_index(find(str(tmp_path / "few/images"), str(tmp_path / "few/masks"), "{stem}", None), wanted)
     assert len(few.table) == 29 and few.problems["file"].tolist() == [str(tmp_path / "few/masks/0.png")]
-    assert "7" in few.problems["reason"].iat[0]
+    assert "found 7 (0.39%), which hardly another holds. Mend the mask" in few.problems["reason"].iat[0]
+    assert few.understood["labels"].startswith("0 and 255 in 29 of 30 masks")
     many, recorded = find(str(tmp_path / "many/images"), str(tmp_path / "many/masks"), "{stem}", None), []
     with pytest.raises(DataError):
         build_index(many, wanted, recorded.append)
     assert [len(table) for table in recorded] == [
         0
     ]  # what was bad by itself is told also where the set stops
+
+
+@pytest.mark.parametrize(
+    "stray",
+    [
+        lambda mask: mask * 255,
+        lambda mask: np.dstack([mask * 200, mask, mask]),
+        lambda mask: mask.astype(bool),
+        lambda mask: mask + 1,
+    ],
+    ids=["255", "colour", "1 bit", "1 and 2"],
+)
+def test_a_stray_mask_is_a_problem_and_never_read(tmp_path, stray):
+    """One mask of another encoding among twenty is set aside with its values, whatever they could mean."""
+    for number in range(20):
+        truth = np.uint8(_discs(number, 4)) % 3
+        mask = stray(np.minimum(truth, 1)) if number == 7 else truth
+        _save(tmp_path / f"images/{number:02}.png", _picture(number, (48, 48)))
+        _save(tmp_path / f"masks/{number:02}.png", mask)
+        if number == 7 and mask.max() == 2:  # values that the others hold too are no strays
+            _save(tmp_path / f"masks/{number:02}.png", mask * 3)
+    recorded = []
+    found = find(str(tmp_path / "images"), str(tmp_path / "masks"), "{stem}", None)
+    index = build_index(found, Wanted(NAMES, AUTO), recorded.append)
+    assert _reasons(index, tmp_path).keys() == {"masks/07.png"}
+    assert "which hardly another holds" in index.problems["reason"].item()
+    assert "07" not in set(index.table["sample"])
+    assert "in 19 of 20 masks" in index.understood["labels"]
+    assert [len(table) for table in recorded] == [0, 1]
+
+
+def test_strays_are_named_apart_where_the_others_are_a_question(tmp_path):
+    """Where the usual masks can be read in two ways, the question is about those."""
+    for number in range(20):
+        discs = _discs(number, 4)
+        _save(tmp_path / f"images/{number:02}.png", _picture(number, (48, 48)))
+        _save(
+            tmp_path / f"masks/{number:02}.png",
+            discs if number == 3 else np.where(discs > 0, 0, 255).astype(np.uint8),
+        )
+    with pytest.raises(DataError, match=r"255, that lies around enclosed blobs of 0"):
+        _index(tmp_path, TWO)
+
+
+def test_a_common_aperture_is_told(tmp_path):
+    """Where images share a bright disc, copies are looked for in what else they show, and this is told."""
+    rows, columns = np.indices((64, 64)) - 32
+    disc = rows**2 + columns**2 < 900
+    for number in range(12):
+        _pair(
+            tmp_path,
+            f"s{number:02}",
+            disc,
+            image=np.where(disc, 180 + _picture(number, (64, 64)) // 8, 3).astype(np.uint8),
+        )
+    index = _index(tmp_path, TWO)
+    assert index.duplicates.empty
+    assert index.understood["notes"][-1].startswith("12 images have much in common")

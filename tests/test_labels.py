@@ -197,6 +197,32 @@ def test_a_threshold_divides_grey_values():
     assert _classes(_mask(0, 127, 128, 200, 255), encoding) == [[0, 0, 1, IGNORE, 1]]
 
 
+def test_an_inverted_threshold_takes_what_is_below():
+    """Where the ground is bright, what is darker is foreground."""
+    encoding = Encoding("values", threshold=128, inverted=True, ignore=200)
+    assert _classes(_mask(0, 127, 128, 200, 255), encoding) == [[1, 1, 0, IGNORE, 0]]
+
+
+def test_objects_may_have_another_background():
+    """The number of the ground may be another, and 0 an object."""
+    encoding = Encoding("instances", background=9, border=2, ignore=5)
+    assert _classes(_mask(9, 9, 0, 0, 0, 9, 5), encoding) == [[0, 0, 2, 1, 2, 0, IGNORE]]
+
+
+def test_what_is_left_of_a_cut_out_is_the_class():
+    """Where the paint is background, all else is foreground, also where image and paint are one colour."""
+    image = np.array([[[0, 0, 0], [9, 9, 9], [8, 8, 8]]], np.uint8)
+    cut = np.array([[[0, 0, 0], [9, 9, 9], [0, 0, 0]]], np.uint8)
+    assert _classes(RawMask(cut), Encoding("overlay", colours=(("#000000", 0),)), image) == [[0, 1, 0]]
+
+
+def test_a_set_bit_is_no_class_of_three_values():
+    """Among masks of three codes a 1-bit mask is refused: which of them a bit is cannot be told."""
+    bits = RawMask(np.array([[0, 1]], np.uint8), bilevel=True)
+    with pytest.raises(DataError, match="1 bit a pixel: 0, and any of them"):
+        to_classes(bits, Encoding("values", values=((0, 0), (127, 1), (255, 2))))
+
+
 def test_colours_get_their_class():
     """A colour gets its class, and another is ignored."""
     assert _classes(RawMask(COLOURS), ROADS) == [[0, 1, IGNORE]]
@@ -279,8 +305,8 @@ def test_a_painted_copy_needs_its_image(image):
     [
         INDICES,
         ROADS,
-        Encoding("values", threshold=128),
-        Encoding("instances", border=2),
+        Encoding("values", threshold=128, inverted=True),
+        Encoding("instances", border=2, background=7),
         Encoding("overlay", colours=(("#ff0000", 1),)),
     ],
 )
@@ -299,6 +325,16 @@ def test_files_of_one_object_each_become_one_map():
     united = unite([first, colour])
     assert united.values.dtype == np.int32
     assert united.values.tolist() == [[1, 2, 2, 0]]
+
+
+def test_a_threshold_divides_each_file_of_an_object():
+    """An object is what reaches the threshold, in each file before they are united."""
+    soft = [_mask(0, 90, 200, 0), _mask(0, 0, 127, 128)]
+    assert unite(soft, threshold=128).values.tolist() == [[0, 0, 1, 2]]
+    bit = RawMask(np.array([[0, 1, 0, 0]], np.uint8), bilevel=True)
+    assert unite([bit, soft[1]], threshold=128).values.tolist() == [[0, 1, 0, 2]]
+    with pytest.raises(DataError, match="grey values, which a threshold divides, but found colours"):
+        unite([RawMask(COLOURS)], threshold=128)
 
 
 def test_objects_of_two_sizes_are_refused():

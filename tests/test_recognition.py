@@ -1,6 +1,7 @@
 """How a set of masks is encoded is read off the set, or the set is refused with both ways to read it."""
 
 import re
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -8,9 +9,9 @@ import pytest
 import yaml
 
 from stratagem.errors import DataError
-from stratagem.labels import IGNORE, Encoding, RawMask, to_classes
+from stratagem.labels import IGNORE, Encoding, RawMask, to_classes, unite
 from stratagem.recognition import recognise, undeclared
-from stratagem.summary import Summary, summarise
+from stratagem.summary import Summary, piece_of, summarise
 
 TWO = ["background", "nucleus"]
 THREE = ["background", "nucleus", "edge"]
@@ -120,11 +121,11 @@ def test_two_classes_may_have_ignored_pixels():
     _reads_back(_grey(truths), truths, found.encoding)
 
 
-@pytest.mark.parametrize("values", [(0, 32, 64), (0, 127, 255), (10, 20, 30)])
+@pytest.mark.parametrize("values", [(0, 32, 64), (0, 127, 255), (0, 100, 65535)])
 def test_as_many_values_as_classes_are_taken_in_order(values):
     """Three values and three classes are taken in ascending order, and this is said."""
     truths = _truths()
-    masks = _grey(np.array(values, np.uint8)[truth] for truth in truths)
+    masks = _grey(np.array(values, np.min_scalar_type(values[2]))[truth] for truth in truths)
     found = _recognised(masks, THREE)
     assert found.understood.endswith(
         ", ".join(f"{v} = {name}" for v, name in zip(values, THREE, strict=True))
@@ -163,7 +164,10 @@ def test_numbered_objects_are_recognised(dtype):
     found = _recognised(masks)
     assert found.encoding == Encoding("instances")
     assert "each other number = nucleus" in found.understood
-    assert found.notes == [f"Background alone in 1 of {len(masks)} masks."]
+    assert found.notes == [
+        "The masks were taken for numbered objects; look at the examples.",
+        f"Background alone in 1 of {len(masks)} masks.",
+    ]
     _reads_back(masks, [one > 0 for one in objects], found.encoding)
 
 
@@ -363,15 +367,23 @@ def test_few_numbers_stop_as_objects_or_classes(dtype):
     assert _lines(text) == [{"encoding": "instances"}, {"encoding": "indices"}]
 
 
+def test_few_numbers_far_apart_stop_with_their_values():
+    """As classes, numbers that are not 0 .. n are listed as values, with no class for each between."""
+    masks = _grey((_blobs(n, count=n) * 1000).astype(np.uint16) for n in (1, 2, 3))
+    way = _lines(_stop(masks))[1]
+    assert way["values"] == {"background": 0, "nucleus": 1000, "class2": 2000, "class3": 3000}
+
+
 def test_values_in_many_places_stop_with_their_shares():
     """Values that are neither objects nor edges are listed with their share."""
-    masks = [np.kron([[0, 1, 2], [2, 0, 1], [1, 2, 0]], np.ones((8, 8))).astype(np.uint8)] * 2
-    text = _stop(_grey(masks))
+    masks = _grey([np.kron([[0, 1, 2], [2, 0, 1], [1, 2, 0]], np.ones((8, 8))).astype(np.uint8)] * 2)
+    text = _stop(masks)
     assert "the values 0 (33.33%), 1 (33.33%), 2 (33.33%), which fit no encoding of 2 classes" in text
-    assert _lines(text) == [
-        {"encoding": "values", "values": {"background": 0, "nucleus": 1}},
-        {"encoding": "indices"},
-    ]
+    united, indices = _lines(text)
+    assert united == {"encoding": "values", "values": {"background": 0, "nucleus": [1, 2]}}
+    _reads_back(masks, [mask.values > 0 for mask in masks], _recognised(masks, wanted=united).encoding)
+    assert "each number is a class: `classes: [background, nucleus, class2]` with `labels: " in text
+    _reads_back(masks, [mask.values for mask in masks], _recognised(masks, THREE, indices).encoding)
 
 
 def test_more_values_than_classes_stop_with_a_list():
@@ -379,6 +391,7 @@ def test_more_values_than_classes_stop_with_a_list():
     text = _stop(_grey([np.arange(100, 120, dtype=np.uint8).reshape(4, 5)]), THREE)
     assert "100 (5.00%), 101 (5.00%)" in text
     assert "and 8 more, which fit no encoding of 3 classes" in text
+    assert "JPEG and smooth scaling make such values" in text and not _lines(text)
 
 
 def test_colours_stop_with_a_list_to_paste():
@@ -440,6 +453,348 @@ def test_a_class_without_a_pixel_stops(classes, value, missing):
     text = _stop(_grey([np.full((9, 9), value, np.uint8)] * 3), classes)
     assert f"found none of `{missing}` (read: {value} in all 3 masks" in text
     assert "Remove the class" in text
+
+
+# Stopped where a set is seldom what it seems
+
+
+@pytest.mark.parametrize("order", [(2, 1, 3), (1, 2, 3), (200, 0, 100)])
+def test_codes_whose_order_is_no_sure_one_stop(order):
+    """Codes without 0, or whose lowest does not cover most, stop with the lines of each order."""
+    masks = _grey(np.array(order, np.uint8)[truth] for truth in _truths())
+    text = _stop(masks, THREE)
+    ways = _lines(text)
+    assert ways[0]["values"]["background"] == order[0]
+    _reads_back(masks, _truths(), _recognised(masks, THREE, ways[0]).encoding)
+    assert len(ways) == 1 + (order[0] != min(order))
+
+
+def test_indices_whose_0_is_rare_are_pointed_out():
+    """Exact indices are read, with a word where class 0 hardly is the ground."""
+    masks = _grey(np.array([2, 0, 1], np.uint8)[truth] for truth in _truths())
+    assert (
+        "`background` does not cover most of 6 of 6 masks: is it the ground?"
+        in _recognised(masks, THREE).notes
+    )
+    assert not _recognised(_grey(_truths()), THREE).notes[1:]
+
+
+@pytest.mark.parametrize("odd", [-1, 65535])
+def test_an_extreme_beside_the_classes_stops_as_ignored(odd):
+    """-1 or 65535 beside all classes is perhaps ignored; in the place of one it is that, or the class."""
+    truths = [truth.astype(np.int32) for truth in _truths()]
+    for truth in truths:
+        truth[0, :9] = odd
+    (way,) = _lines(_stop(_grey(truths), THREE))
+    expected = [np.where(truth == odd, IGNORE, truth) for truth in truths]
+    _reads_back(_grey(truths), expected, _recognised(_grey(truths), THREE, way).encoding)
+    few = _grey(np.where(truth == 2, 1, truth) for truth in truths)
+    text = _stop(few, THREE)
+    assert f"{odd} is ignored and `edge` has no pixel: leave it out, `classes: [background, nucleus]`" in text
+    assert _recognised(few, TWO, _lines(text)[0]).encoding.ignore == odd
+    assert _lines(text)[1]["values"] == {"background": 0, "nucleus": 1, "edge": odd}
+
+
+def test_masks_of_0_and_255_among_classes_stop():
+    """Among three classes masks that know but 0 and 255 are of another encoding, or all ignored."""
+    truths = _truths()
+    masks = _grey(255 * (truth > 0) if number % 2 else truth for number, truth in enumerate(truths))
+    masks = _grey(mask.values.astype(np.uint8) for mask in masks)
+    text = _stop(masks, THREE)
+    assert "3 masks with no other values than 0 and 255, and 2 with others but never 255" in text
+    both, ignored = (_recognised(masks, THREE, way).encoding for way in _lines(text))
+    _reads_back(masks[1:2], [truths[1] > 0], both)
+    _reads_back(masks[1:2], [np.where(truths[1] > 0, IGNORE, 0)], ignored)
+
+
+def test_one_bit_masks_among_three_classes_stop():
+    """Which class a set bit is cannot be told from the file."""
+    masks = _grey(_truths())
+    masks[2] = RawMask((masks[2].values > 0).astype(np.uint8), bilevel=True)
+    text = _stop(masks, THREE)
+    assert "1 bit a pixel in 1 mask among others of three or more classes" in text
+    assert _lines(text) == [{"encoding": "indices"}]
+    assert not _lines(_stop([RawMask(masks[1].values * 90), masks[2]], THREE))
+
+
+@pytest.mark.parametrize("high", [1, 255])
+def test_ground_at_the_edges_of_most_masks_stops(high):
+    """What covers most, and most of the masks' edges, may be the ground, whatever the other's shape."""
+    halves = [np.arange(SIDE) + np.zeros((SIDE, 1)) < 36 + number for number in range(4)]
+    text = _stop(_grey(np.where(half, high, 0).astype(np.uint8) for half in halves))
+    assert f"of the pixels {high}, as are most at the masks' edges" in text
+    assert len(_lines(text)) == 2
+    assert _recognised(_grey(np.where(half, 0, high).astype(np.uint8) for half in halves)).notes == []
+
+
+def test_some_inverted_masks_stop_and_one_is_told():
+    """Where some masks look inverted the set stops; one of many is a note."""
+    blobs = [(_blobs(number) > 0).astype(np.uint8) * 255 for number in range(12)]
+    text = _stop(_grey(255 - blob if number % 3 == 0 else blob for number, blob in enumerate(blobs)))
+    assert "in 4 of 12 masks as a ground around blobs (invert those files if they alone are so)" in text
+    found = _recognised(_grey([255 - blobs[0], *blobs[1:]]))
+    assert found.notes == ["Foreground lies around blobs of background in 1 mask, as in inverted ones."]
+
+
+def test_a_coloured_ground_around_black_stops():
+    """Blue around black blobs: either may be the background."""
+    masks = [RawMask(np.where(_blobs(n)[..., None] > 0, 0, [0, 0, 255]).astype(np.uint8)) for n in range(4)]
+    text = _stop(masks)
+    assert "#0000ff, that lies around enclosed blobs of #000000" in text
+    found = _recognised(masks, wanted=_lines(text)[0])
+    _reads_back(masks, [_blobs(n) > 0 for n in range(4)], found.encoding)
+
+
+@pytest.mark.parametrize("classes", [TWO, THREE])
+def test_a_palette_in_order_of_frequency_stops(classes):
+    """A GIF's index 0 may be any colour: where another index is black, colours or indices are meant."""
+    truths = [truth if classes is THREE else np.minimum(truth, 1) for truth in _truths()]
+    truths = [np.where(_blobs(9, 12) > 0, truth, truth) for truth in truths]
+    palette = _palette((0, 255, 0), (255, 0, 0), (0, 0, 0))
+    order = np.array([2, 1, 0] if classes is THREE else [1, 0], np.uint8)
+    palette = palette if classes is THREE else _palette((255, 0, 0), (0, 0, 0))
+    masks = [RawMask(order[truth], palette) for truth in truths]
+    text = _stop(masks, classes)
+    assert "palette masks whose index 0 is not black, and another is: 0 = #" in text
+    colour, index = _lines(text)
+    assert colour["colours"]["background"] == "#000000" and index["values"]["background"] == 0
+    ground = [to_classes(mask, _recognised(masks, classes, colour).encoding) == 0 for mask in masks]
+    np.testing.assert_array_equal(ground, [truth == 0 for truth in truths])
+
+
+def test_a_palette_with_a_void_is_read_by_index():
+    """Indices 0, 15 and 255 of two classes stop with the line that ignores 255."""
+    masks = [np.where(_blobs(n) == 1, 255, np.where(_blobs(n) > 0, 15, 0)).astype(np.uint8) for n in range(4)]
+    masks = [RawMask(mask, _palette(*[(0, 0, 0), *[(n, 9, 9) for n in range(1, 256)]])) for mask in masks]
+    way = _lines(_stop(masks))[0]
+    assert way == {"encoding": "values", "values": {"background": 0, "nucleus": 15}, "ignore": 255}
+    assert _recognised(masks, wanted=way).understood.endswith("15 = nucleus, 255 = ignored")
+
+
+def _edges(truth: np.ndarray) -> np.ndarray:
+    inside = truth.astype(np.uint8)
+    return inside - cv2.erode(inside, np.ones((3, 3), np.uint8)) > 0
+
+
+def test_painted_outlines_stop():
+    """Outlines over a copy of the image are lines, not objects; that they are the class can be said."""
+    pictures, truths = _pictures(), [_edges(_blobs(number) > 0) for number in range(6)]
+    masks = _painted(pictures, truths, (255, 0, 0))
+    text = _stop(masks, images=pictures)
+    assert "most of them in lines. Are these outlines, fill them" in text
+    (way,) = _lines(text)
+    _reads_back(masks, truths, _recognised(masks, wanted=way, images=pictures).encoding, pictures)
+
+
+@pytest.mark.parametrize("paint", [0, 255])
+def test_cut_outs_stop(paint):
+    """Copies whose surroundings are black or white: the paint is the ground, or the class."""
+    discs = [cv2.circle(np.zeros((SIDE, SIDE), np.uint8), (32, 32), 27 + n, 1, -1) for n in range(6)]
+    pictures = [picture.clip(1, 250) for picture in _pictures()]
+    masks = _painted(pictures, [1 - disc for disc in discs], (paint,) * 3)
+    text = _stop(masks, images=pictures)
+    assert "which may be what was cut away" in text
+    cut_out, painted = (_recognised(masks, wanted=way, images=pictures) for way in _lines(text))
+    assert cut_out.understood.endswith("= background, all else = nucleus")
+    _reads_back(masks, discs, cut_out.encoding, pictures)
+    _reads_back(masks, [1 - disc for disc in discs], painted.encoding, pictures)
+
+
+def test_plain_copies_of_the_images_are_named():
+    """A folder of images given as masks is called that."""
+    pictures = _pictures()
+    text = _stop([RawMask(picture) for picture in pictures], images=pictures)
+    assert "plain copies of the images, without a painted pixel. Set `masks`" in text and not _lines(text)
+
+
+def test_transparent_paint_stops_without_a_line():
+    """Paint that lets the image through has no colour of its own."""
+    pictures = _pictures()
+    masks = [
+        RawMask(np.where(_blobs(n)[..., None] > 0, picture // 2 + 3, picture))
+        for n, picture in enumerate(pictures)
+    ]
+    text = _stop(masks, images=pictures)
+    assert "Save the masks with opaque paint" in text and not _lines(text)
+
+
+def test_smoothed_colours_stop_without_a_line():
+    """Colours mixed along edges are read by no line, nor are they objects."""
+    masks = [RawMask(_smooth(_blobs(n) > 0)[..., None] * np.array([1, 0, 0], np.uint8)) for n in range(3)]
+    text = _stop(masks)
+    assert "without smoothing" in text and not _lines(text)
+    greys = [
+        RawMask(_smooth(_blobs(n) > 0), np.arange(256).repeat(3).reshape(-1, 3).astype(np.uint8))
+        for n in range(3)
+    ]
+    assert "Save the masks as grey images" in _stop(greys)
+
+
+def test_two_classes_in_three_colours_stop_with_lines_that_read():
+    """A colour too many belongs to the class, or is ignored."""
+    colours = np.array([[0, 0, 0], [200, 0, 0], [0, 0, 200]], np.uint8)
+    masks = [RawMask(colours[truth]) for truth in _truths()]
+    united, ignored = _lines(_stop(masks))[:2]
+    _reads_back(masks, [truth > 0 for truth in _truths()], _recognised(masks, wanted=united).encoding)
+    assert "ignored" in _recognised(masks, wanted=ignored).understood
+
+
+@pytest.mark.parametrize("values", [(0, 255), (0, 64, 128)])
+def test_fewer_values_than_classes_stop(values):
+    """Where a class has no value, that is what is said."""
+    classes = [*THREE, "dust"][: len(values) + 1]
+    masks = _grey(np.array([*values, 0], np.uint8)[np.minimum(truth, len(values) - 1)] for truth in _truths())
+    text = _stop(masks, classes)
+    assert f"They are {len(values)}, and the classes {len(values) + 1}: leave out of `classes`" in text
+
+
+@pytest.mark.parametrize("odd", [-1, 255, 65535])
+def test_a_special_number_among_objects_stops(odd):
+    """-1, 255 or 65535 among numbers of objects is ignored, the ground, or an object: each line reads so."""
+    objects = [_blobs(n, count=n) for n in (3, 5, 16)]
+    for one in objects:
+        one[:2] = odd
+    text = _stop(_grey(objects))
+    assert f"numbered objects, and {odd} among the numbers" in text
+    ignored, ground, plain = (_recognised(_grey(objects), wanted=way) for way in _lines(text))
+    assert ignored.understood.endswith(f"each other number = nucleus, {odd} = ignored")
+    _reads_back(_grey(objects), [np.where(one == odd, IGNORE, one != 0) for one in objects], ignored.encoding)
+    _reads_back(_grey(objects), [one != odd for one in objects], ground.encoding)
+    _reads_back(_grey(objects), [one != 0 for one in objects], plain.encoding)
+
+
+def test_objects_on_a_ground_of_1_stop():
+    """Watershed numbers its ground 1 and its lines -1."""
+    objects = [np.where(_blobs(n, count=n) > 0, _blobs(n, count=n) + 1, 1) for n in (3, 5, 16)]
+    for one in objects:
+        one[:2] = -1
+    (way,) = _lines(_stop(_grey(objects)))
+    assert way == {"encoding": "instances", "background": 1, "ignore": -1}
+    found = _recognised(_grey(objects), wanted=way)
+    assert found.understood.startswith("numbered objects in all 3 masks: 1 = background")
+    _reads_back(_grey(objects), [np.where(one < 0, IGNORE, one > 1) for one in objects], found.encoding)
+
+
+def test_layers_are_no_objects():
+    """Numbers whose regions reach from side to side, or that all masks hold, may be classes."""
+    layers = [(np.arange(SIDE)[:, None] // (7 + n) + np.zeros((1, SIDE))).astype(np.uint16) for n in range(3)]
+    text = _stop(_grey(layers))
+    assert "each in one piece in most masks" in text
+    same = _grey(_blobs(n, count=6 - (n == 2)).astype(np.uint16) for n in range(4))
+    assert [way["encoding"] for way in _lines(_stop(same))] == ["instances", "indices"]
+
+
+def test_soft_edges_of_16_bits_are_no_objects():
+    """Numbers that spread up to one that all masks share are edges; a threshold divides them."""
+    masks = [cv2.resize((_blobs(n, count=2 + n) > 0) * 65535.0, (59, 61)) for n in range(4)]
+    masks = _grey(np.rint(mask).astype(np.uint16) for mask in masks)
+    text = _stop(masks)
+    assert "numbers up to 65535, which 4 of 4 masks hold" in text
+    found = _recognised(masks, wanted=_lines(text)[0])
+    assert found.understood.startswith("grey values in all 4 masks: 32768 and more = nucleus")
+
+
+def test_inverted_grey_edges_stop_with_a_line_that_reads():
+    """Inverted masks with grey edges are read by the threshold, inverted."""
+    masks = _grey(255 - _smooth(_blobs(n) > 0) for n in range(4))
+    text = _stop(masks)
+    assert _lines(text)[0] == {"encoding": "binary", "threshold": 128, "inverted": True}
+    found = _recognised(masks, wanted=_lines(text)[0])
+    assert found.understood.endswith("128 and more = background, less = nucleus")
+    _reads_back(masks, [mask.values < 128 for mask in masks], found.encoding)
+
+
+def test_shades_without_edges_stop_with_a_threshold():
+    """A probability map is divided by a threshold; a picture is no mask."""
+    masks = _grey(np.random.default_rng(n).integers(0, 256, (SIDE, SIDE)).astype(np.uint8) for n in range(3))
+    text = _stop(masks)
+    assert "If this is a picture, set `masks`" in text
+    assert _lines(text) == [{"encoding": "binary", "threshold": 128}]
+
+
+def test_one_map_of_objects_does_not_turn_a_set():
+    """Among masks of 0 and 255 one map of objects makes no set of objects."""
+    masks = _grey([_blobs(0, count=9).astype(np.uint16), *(255 * (_blobs(n) > 0) for n in range(1, 9))])
+    assert _lines(_stop(masks))[0]["encoding"] != "instances"
+
+
+def test_what_alpha_may_hold_is_said():
+    """Where all masks are of one colour and their alpha varies, that is where to look."""
+    plain = replace(summarise(RawMask(np.full((4, 4), 255, np.uint8))), alpha=True)
+    with pytest.raises(DataError, match="alpha channel varies in 2 masks, and alpha is not read"):
+        recognise([plain] * 2, TWO, AUTO)
+    read = replace(summarise(RawMask(_blobs(0).astype(np.uint8) // 2 * 255)), alpha=True)
+    assert (
+        "An alpha channel that varies in 1 mask: it was not read, the colours were."
+        in recognise([read], TWO, AUTO).notes
+    )
+
+
+# Several files an image
+
+
+def _united(*files: list[np.ndarray]) -> list[Summary]:
+    """The summaries of images with a list of files each."""
+    masks = [_grey(some) for some in files]
+    return [
+        replace(summarise(unite(some)), pieces=tuple(piece_of(summarise(one)) for one in some))
+        for some in masks
+    ]
+
+
+def _alone(number: int, value: int = 255) -> list[np.ndarray]:
+    return [np.where(_blobs(number) == label, value, 0).astype(np.uint8) for label in (1, 2, 3)]
+
+
+def test_files_of_one_object_each_are_objects():
+    """Files of 0 and another value are objects, and that is said for a person to look at."""
+    found = recognise(_united(*map(_alone, range(3))), TWO, AUTO)
+    assert found.understood == "objects, one a file, in 9 files of 3 images: what is not 0 = nucleus"
+    assert found.notes == ["The masks were taken for numbered objects; look at the examples."]
+
+
+@pytest.mark.parametrize(
+    ("change", "found", "lines"),
+    [
+        (lambda one: _smooth(one > 0), "grey edges in 9 of 9", [{"encoding": "instances", "threshold": 128}]),
+        (
+            lambda one: _jpeg(one > 0, 90),
+            "grey edges in 9 of 9",
+            [{"encoding": "instances", "threshold": 128}],
+        ),
+        (lambda one: 255 - one, "9 of 9 of them filled for the most part", []),
+        (
+            lambda one: np.where(cv2.dilate(one, np.ones((3, 3))) > one, 9, one),
+            "such as 0, 9, 255",
+            [{"encoding": "instances"}],
+        ),
+    ],
+    ids=["soft", "jpeg", "inverted", "ring"],
+)
+def test_files_that_are_no_plain_objects_stop(change, found, lines):
+    """Soft edges, inverted files and further values are named, with a line where one reads them."""
+    summaries = _united(*(list(map(change, _alone(number))) for number in range(3)))
+    with pytest.raises(DataError, match=found) as caught:
+        recognise(summaries, TWO, AUTO)
+    assert _lines(str(caught.value)) == lines
+
+
+def test_files_of_a_class_each_stop():
+    """Several files are objects of one class, so three classes are refused."""
+    with pytest.raises(DataError, match="several mask files an image, and 3 classes"):
+        recognise(_united(_alone(0)), THREE, AUTO)
+
+
+def test_several_files_are_read_as_objects_only():
+    """Values declared for several files an image would be those of numbers that no file holds."""
+    with pytest.raises(DataError, match="1 images with several mask files"):
+        recognise(_united(_alone(0)), TWO, {"encoding": "binary", "threshold": 128})
+
+
+def test_palettes_with_another_black_index_are_no_plain_objects():
+    """A file whose index 0 is red and 1 black is no object of index 1."""
+    file = summarise(RawMask((_blobs(0) == 0).astype(np.uint8), _palette((255, 0, 0), (0, 0, 0))))
+    assert not piece_of(file).plain
 
 
 # As the config says
@@ -537,3 +892,30 @@ def test_names_that_yaml_would_misread_are_quoted():
     masks = _grey(np.where(truth, 2, 1).astype(np.uint8) for truth in _foregrounds())
     text = _stop(masks, ["no", "10 % gelatine"])
     assert _lines(text)[0]["values"] == {"no": 2, "10 % gelatine": 1}
+
+
+def test_a_threshold_reads_no_palette():
+    """Indices of a palette are no grey values."""
+    masks = [
+        RawMask(_blobs(0).astype(np.uint8), _palette((0, 0, 0), (9, 9, 9), (99, 99, 99), (200, 200, 200)))
+    ]
+    assert "1 mask with a palette" in _stop(masks, wanted={"encoding": "binary", "threshold": 2})
+
+
+def test_a_threshold_of_objects_is_of_files_of_one_each():
+    """Numbers of objects in one file are no grey values; the line for those is named."""
+    text = _stop(_grey([_blobs(0)]), wanted={"encoding": "instances", "threshold": 128})
+    assert _lines(text) == [{"encoding": "instances"}, {"encoding": "binary", "threshold": 128}]
+
+
+def test_inverted_binary_is_255_and_0():
+    """Inverted, 255 is background."""
+    masks = _grey(np.where(truth, 0, 255).astype(np.uint8) for truth in _foregrounds())
+    found = _recognised(masks, wanted={"encoding": "binary", "inverted": True})
+    _reads_back(masks, _foregrounds(), found.encoding)
+
+
+def test_masks_set_aside_are_not_counted_as_read():
+    """The sentence tells how many of all masks were read."""
+    found = recognise(_summaries(_grey(np.uint8(t) for t in _foregrounds())), TWO, AUTO, besides=2)
+    assert found.understood.startswith("0 and 1 in 6 of 8 masks")

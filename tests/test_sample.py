@@ -329,9 +329,9 @@ def test_a_sheet_says_all(tmp_path):
     """A sheet's samples have its group, part and pixel size; paths are relative to it or absolute."""
     found = _sheet(
         tmp_path,
-        "pixel_size,mask,image,part,group,notes\n"
-        f"0.5,{tmp_path}/sub/b_m.png,{tmp_path}/sub/b.png,Testing,g,x\n"
-        ",a_m.png,a.png,,,\n",
+        ",pixel_size,mask,image,part,group\n"
+        f"0,0.5,{tmp_path}/sub/b_m.png,{tmp_path}/sub/b.png,Testing ,g\n"
+        "1,,a_m.png,a.png,,\n",
     )
     assert found.problems == []
     first, second = found.samples
@@ -373,7 +373,7 @@ def test_a_name_in_a_sheet_is_a_name(tmp_path):
 def test_samples_of_a_sheet_are_sorted_by_name(tmp_path):
     """The order is that of the names without extension, as for folders."""
     _save(tmp_path / "a-b.png")
-    found = _sheet(tmp_path, "image,mask\na-b.png,a_m.png\na.png,a_m.png\n")
+    found = _sheet(tmp_path, "image,mask\na-b.png,a_n.png\na.png,a_m.png\n")
     assert [one.sample for one in found.samples] == ["a", "a-b"]
 
 
@@ -403,8 +403,11 @@ def test_two_files_of_one_name_in_a_sheet_are_named(tmp_path):
     [
         (["no.png,a_m.png,,,"], "no.png", "expected the file {folder}/no.png, but found none"),
         (["a.png,no.png,,,"], "a.png", "expected the file {folder}/no.png, but found none"),
-        (["a.png,,,,"], "a.png", "expected the file {folder}, but found none"),
-        ([",a_m.png,,,"], ".", "expected the file {folder}, but found none"),
+        (["a.png,,,,"], "a.png", "expected a file in the column `mask`, but found none. Fill the cell."),
+        ([",a_m.png,,,"], ".", "expected a file in the column `image`, but found none"),
+        (["a.png,a_m.png ,,,"], "a.png", "ends with a blank: take it away"),
+        ([r"a.png,sub\b_m.png,,,"], "a.png", r"Write paths with `/` instead of `\`"),
+        (['a.png,a_m.png,,,"0,5"'], "a.png", "write 0.5, not 0,5"),
         (["a.png,a_m.png,,,x"], "a.png", "expected a `pixel_size` above 0, but found x"),
         (["a.png,a_m.png,,,-1"], "a.png", "expected a `pixel_size` above 0, but found -1"),
         (["a.png,a_m.png,,,0"], "a.png", "expected a `pixel_size` above 0, but found 0"),
@@ -444,13 +447,99 @@ def test_a_sheet_without_its_columns_is_refused(tmp_path, text):
         _sheet(tmp_path, text)
 
 
-@pytest.mark.parametrize("content", [None, b"\xff\xfe\x00"])
-def test_a_sheet_that_cannot_be_read_is_refused(tmp_path, content):
-    """A sheet that is not there, or no text, is refused by its name."""
+@pytest.mark.parametrize(
+    ("content", "cause"),
+    [
+        (None, "No such file or directory. Correct the path."),
+        (b"\xff\xfe\x00", "another text encoding. Save it as CSV in UTF-8."),
+        ("image,mask,group\na.png,a_m.png,Müller\n".encode("latin1"), "another text encoding"),
+        ("image,mask\na.png,a_m.png\n".encode("utf-16"), "another text encoding"),
+        (b"PK\x03\x04...", "a spreadsheet (.xlsx, .ods). Export it as CSV."),
+        (b"image;mask\na.png;a_m.png\n", "separated by commas"),
+        (b"Image,Mask\na.png,a_m.png\n", "`Image` is perhaps `image`; `Mask` is perhaps `mask`"),
+        (b"image ,mask\na.png,a_m.png\n", "`image ` is perhaps `image`"),
+        (b"image,label\na.png,a_m.png\n", "`label` is perhaps `mask`"),
+    ],
+)
+def test_a_sheet_that_cannot_be_read_is_refused_with_the_cause(tmp_path, content, cause):
+    """A sheet that is not there, no text, or has other names of columns is refused with what to do."""
     if content:
         (tmp_path / "sheet.csv").write_bytes(content)
-    with pytest.raises(DataError, match=r"`sheet`, .*sheet\.csv: expected a CSV file"):
+    with pytest.raises(DataError, match=r"^config key `sheet`, .*sheet\.csv: expected") as caught:
         read_sheet(str(tmp_path / "sheet.csv"), None)
+    assert str(caught.value).count("`sheet`") == 1
+    assert cause in str(caught.value) or cause.replace("separated", "Separated") in str(caught.value)
+
+
+@pytest.mark.parametrize(("column", "near"), [("split", "part"), ("groups", "group"), ("Part", "part")])
+def test_an_unknown_column_is_refused(tmp_path, column, near):
+    """A column whose name is not known would be left out without a word: the nearest is named."""
+    with pytest.raises(DataError, match=f"no columns but the known ones, but found {column}") as caught:
+        _sheet(tmp_path, f"image,mask,{column}\na.png,a_m.png,train\n")
+    assert f"`{column}` is perhaps `{near}`. Known columns: image, mask, group, part" in str(caught.value)
+
+
+def test_one_mask_of_several_images_is_a_problem(tmp_path):
+    """A mask that is listed for two images is surely wrong for one of them."""
+    _save(tmp_path / "c.png")
+    found = _sheet(tmp_path, "image,mask\na.png,a_m.png\nc.png,a_m.png\nsub/b.png,sub/b_m.png\n")
+    assert [one.sample for one in found.samples] == ["sub/b"]
+    assert _reasons(found, tmp_path) == {"a_m.png": "listed as the mask of 2 images: a, c. Mend the sheet."}
+
+
+def test_a_part_that_no_name_gives_stops(tmp_path):
+    """A pattern that matches nothing would divide the set at random without a word."""
+    names = ["Train/a.png", "Test/b.png"]
+    with pytest.raises(
+        DataError, match=r"`split\.part`: .*no match of `\^\(train\|test\)/` in 2 names"
+    ) as caught:
+        _two(tmp_path, names, names, part="^(train|test)/")
+    assert "`split: {part: '(?i)^(train|test)/'}` would match" in str(caught.value)
+    found = _two(tmp_path, names, names, part="(?i)^(train|test)/")
+    assert [one.part for one in found.samples] == ["test", "train"]
+    with pytest.raises(DataError, match="no match of `xyz` in 1 names, such as `a`"):
+        _sheet(tmp_path, "image,mask\na.png,a_m.png\n", part="xyz")
+    assert _sheet(tmp_path, "image,mask,part\na.png,a_m.png,test\n", part="xyz").samples[0].part == "test"
+
+
+@pytest.mark.parametrize(
+    ("images", "masks", "hint"),
+    [
+        (["IMG_1.png", "IMG_2.png"], ["img_1.png", "img_2.png"], "differ in capital letters alone"),
+        (["s/a.png", "t/b.png"], ["a.png", "b.png"], "the names, but in other subfolders"),
+        (["img_1.png", "img_2.png"], ["gt_1.png", "gt_2.png"], "where no pattern fits, list the files in a"),
+    ],
+)
+def test_why_names_do_not_fit_is_said(tmp_path, images, masks, hint):
+    """Where no usual pattern pairs the files, the reason says what their names tell."""
+    reasons = _reasons(_two(tmp_path, images, masks), tmp_path)
+    assert all(hint in reasons[f"images/{name}"] for name in images)
+
+
+def test_folders_of_each_sample_are_for_a_sheet(tmp_path):
+    """Images and masks in folders below each sample's own are paired by no pattern."""
+    names = [f"id{n}/{kind}/{n}.png" for n in range(3) for kind in ("images", "masks")]
+    found = _one(tmp_path, names, "{stem}_*")
+    assert all(
+        "has folders of its own, list the files in a `sheet`" in reason for _, reason in found.problems
+    )
+
+
+@pytest.mark.parametrize("spelled", ["{folder}/", "{folder}/../both", "{folder}/."])
+def test_one_folder_spelled_in_two_ways_is_one(tmp_path, spelled):
+    """However it is spelled, a folder of both needs a name that tells the masks."""
+    folder = _files(tmp_path / "both", "a.png", "a_mask.png")
+    other = spelled.format(folder=folder)
+    assert _pairs(find(folder, other, "{stem}_mask", None)) == {"a": ("a.png", ["a_mask.png"])}
+    with pytest.raises(DataError, match="in the one folder of both"):
+        find(folder, other, "{stem}", None)
+
+
+def test_a_folder_of_masks_within_is_apart_however_spelled(tmp_path):
+    """Masks in a folder within that of the images are no images, whatever their path looks like."""
+    images, _ = _files(tmp_path / "images", "a.png"), _files(tmp_path / "images" / "masks", "a.png")
+    found = find(images, f"{images}/../images/masks", STEM, None)
+    assert _pairs(found) == {"a": ("a.png", ["a.png"])}
 
 
 # Files and pixels

@@ -162,6 +162,19 @@ def test_each_unit_is_tested_once(folds):
     )
 
 
+def test_why_units_are_few_is_told():
+    """Where groups or duplicates join the images, the refusal counts what they join."""
+    index = _many(20)
+    index["cluster"] = index["sample"].where(index.index > 17, index["sample"].iat[0])
+    with pytest.raises(DataError, match="found 3, of 20 images .duplicates join 17 .*largest unit holds 18"):
+        divide(index, **OPTIONS | {"folds": 4})
+    index["group"] = "one"
+    with pytest.raises(
+        DataError, match="found 1, of 20 images .groups join 19, duplicates join 17 with others"
+    ):
+        divide(index, **OPTIONS)
+
+
 @pytest.mark.parametrize(("count", "folds"), [(2, 1), (3, 4)])
 def test_too_few_units_are_refused(count, folds):
     """Too few independent images are refused with how many there are and what would help."""

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from stratagem.labels import RawMask
-from stratagem.summary import summarise
+from stratagem.summary import special, summarise
 
 SIDE = 64
 
@@ -58,3 +58,35 @@ def test_an_image_of_another_size_is_no_original():
     picture = np.random.default_rng(0).integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8)
     assert summarise(RawMask(picture), picture).unchanged == 1
     assert summarise(RawMask(picture), picture[1:]).unchanged is None
+
+
+def test_special_values_follow_upon_no_other():
+    """255 after 254 is a number like others; alone it often means something else."""
+    assert special([0, 1, 2, 255]) == [255]
+    assert special(range(256)) == []
+    assert special([-1, 0, 65535]) == [-1, 65535]
+
+
+def test_what_is_painted_is_measured():
+    """Of painted pixels those inside them, those that they enclose, and their share of the frame."""
+    picture = np.random.default_rng(0).integers(0, 250, (SIDE, SIDE, 3), dtype=np.uint8)
+    painted = picture.copy()
+    painted[10:20, 10:20] = painted[:2] = 255
+    painted[12:18, 12:18] = picture[12:18, 12:18]
+    summary = summarise(RawMask(painted), picture)
+    assert (summary.inside, summary.core) == (36, 64)
+    assert summary.painted_frame == (SIDE + 4) / (4 * SIDE)
+
+
+def test_bands_reach_from_side_to_side():
+    """Layers touch two opposite sides, discs none."""
+    layers = np.repeat(np.arange(SIDE, dtype=np.uint16) // 9, SIDE).reshape(SIDE, SIDE)
+    assert summarise(RawMask(layers)).bands
+    assert not summarise(RawMask(_blobs(0).astype(np.uint16))).bands
+
+
+def test_an_ignored_ring_is_no_object():
+    """Numbers are in one piece each, whatever 255 around them is in."""
+    objects = _blobs(0).astype(np.uint8)
+    ring = cv2.dilate(np.uint8(objects > 0), np.ones((3, 3), np.uint8)) > (objects > 0)
+    assert summarise(RawMask(np.where(ring, 255, objects).astype(np.uint8))).connected

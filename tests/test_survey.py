@@ -174,8 +174,26 @@ def test_a_set_that_is_as_it_should_be_is_said_to_be(calm, busy):
 
 def test_notes_are_told(calm, busy):
     """What recognition found besides."""
-    assert "Notes Background alone in 1 of 13 masks." in busy.page.text
-    assert "Notes" not in calm.page.text
+    assert "Background alone in 1 of 13 masks." in busy.page.text
+    assert "Background alone" not in calm.page.text
+
+
+def test_a_note_is_something_that_stands_out(tmp_path):
+    """A note stands among the things to look at, and nobody says that there are none."""
+    stored = _calm(tmp_path)
+    understood = {"labels": "0 and 1", "notes": ["Is it the ground?", "look at it"], "images": "uint8"}
+    write_json(understood, stored.understood)
+    text = _rendered(stored).text
+    assert "Is it the ground? look at it." in text
+    assert "Nothing else stands out" not in text
+
+
+def test_how_many_images_copies_join_is_told(busy):
+    """Pairs alone do not tell whether two images or twenty are one."""
+    joined = pd.read_parquet(busy.stored.index)["cluster"].value_counts()
+    joined = joined[joined > 1]
+    told = f"{joined.sum()} images count as {len(joined)}; the most that are one: {joined.max()}."
+    assert told in busy.page.text
 
 
 def test_skipped_files_are_counted_and_the_first_twenty_listed(busy):

@@ -4,6 +4,9 @@ Of each image a print is kept: its grey values at 32x32, without their slow part
 zero mean and unit length. The correlation of two prints is near 1 for one picture that was compressed,
 resized, brightened or made noisy, and far below for two pictures of one kind. Very dim pictures, whose
 detail is hardly more than their noise, may be missed.
+
+Where pictures share what is no picture (a round aperture, a frame, a scale bar), that would make all of them
+one. So what a large part of a set has in common is taken away before they are compared.
 """
 
 import hashlib
@@ -14,11 +17,13 @@ import pandas as pd
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-__all__ = ["Print", "clusters", "pairs", "take_print"]
+__all__ = ["Print", "alike", "clusters", "pairs", "take_print"]
 
 SIDE = 32  # pixels
 SLOW = 2.0  # standard deviation in these pixels
-NEAR = 0.8  # correlation from which two pictures are one
+NEAR = 0.85  # correlation from which two pictures are one
+AKIN = 0.7  # correlation from which two pictures have something in common
+MANY, MANY_SHARE = 8, 0.25  # pictures akin to one, and their share of the set, that are no copies of it
 SCALE = 127 * 4  # of a unit vector's entries in int8: the largest are about a quarter
 ROWS = 1024  # compared at once
 
@@ -48,23 +53,55 @@ def take_print(raw: np.ndarray) -> Print:
 def pairs(samples: list[str], prints: list[Print]) -> pd.DataFrame:
     """The duplicates among some images.
 
+    Where many images have something in common, both the pictures and what is left of them must correlate.
+
     Returns
     -------
     DataFrame
         ``sample, other, kind`` (exact, near) ``, correlation``.
     """
     digests = np.array([digest for digest, _ in prints])
-    vectors = np.array([vector for _, vector in prints], np.float32).reshape(-1, SIDE**2)
-    vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1)
+    vectors = _vectors(prints)
+    own, _ = _own(vectors)
     rows = []
     for start in range(0, len(samples), ROWS):
-        correlation = vectors[start : start + ROWS] @ vectors[start:].T
+        correlation = np.minimum(*(some[start : start + ROWS] @ some[start:].T for some in (vectors, own)))
         equal = (digests[start : start + ROWS, None] == digests[None, start:]) & (digests[start:] != "")
         for one, other in np.argwhere(np.triu((correlation >= NEAR) | equal, 1)):
             kind = "exact" if equal[one, other] else "near"
             value = 1.0 if equal[one, other] else float(correlation[one, other])
             rows.append((samples[start + one], samples[start + other], kind, value))
     return pd.DataFrame(rows, columns=["sample", "other", "kind", "correlation"])
+
+
+def alike(prints: list[Print]) -> int:
+    """How many images share something with so many others that it was taken away."""
+    return int(_own(_vectors(prints))[1].sum())
+
+
+def _vectors(prints: list[Print]) -> np.ndarray:
+    """The prints as float32 unit vectors, a row an image."""
+    return _unit(np.array([vector for _, vector in prints], np.float32).reshape(-1, SIDE**2))
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    length = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors / np.where(length > 0, length, 1)
+
+
+def _own(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What is left of each picture without what many have in common with it, and for which that is less."""
+    enough = max(MANY, MANY_SHARE * len(vectors))
+    own, shared = vectors.copy(), np.zeros(len(vectors), bool)
+    for start in range(0, len(vectors), ROWS):
+        rows = slice(start, start + ROWS)
+        akin = (vectors[rows] @ vectors.T >= AKIN).astype(np.float32)
+        akin[np.arange(len(akin)), np.arange(start, start + len(akin))] = 0
+        count = akin.sum(axis=1)
+        sharing = np.flatnonzero(count >= enough)
+        shared[start + sharing] = True
+        own[start + sharing] -= akin[sharing] @ vectors / count[sharing, None]
+    return _unit(own), shared
 
 
 def _digest(raw: np.ndarray) -> str:

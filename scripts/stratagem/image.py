@@ -28,6 +28,7 @@ __all__ = [
     "MAX_PIXELS",
     "Reading",
     "Stored",
+    "is_turned",
     "is_wide",
     "levels_of",
     "read_image",
@@ -35,6 +36,7 @@ __all__ = [
     "read_stored",
     "sample_intensities",
     "to_image",
+    "varies_in_alpha",
 ]
 
 EXTENSIONS = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
@@ -145,9 +147,37 @@ def read_raw(path: str | Path) -> np.ndarray:
 def read_stored(path: str | Path) -> Stored:
     """A file's numbers as stored, but for its orientation, which is applied; see `read_raw` for errors."""
     with _explained(path):
-        with open(path, "rb") as file:
-            tiff = file.read(4) in TIFF_BYTES
-        return _read_tiff(path) if tiff else _read_with_pillow(path)
+        return _read_tiff(path) if _is_tiff(path) else _read_with_pillow(path)
+
+
+def is_turned(path: str | Path) -> bool:
+    """Whether a file asks to be shown turned or mirrored; see `read_raw` for errors."""
+    with _explained(path):
+        if _is_tiff(path):
+            with tifffile.TiffFile(path) as file:
+                return _orientation(file.pages.first) not in (0, 1)
+        with Image.open(path) as image:
+            return image.getexif().get(ORIENTATION, 1) not in (0, 1)
+
+
+def varies_in_alpha(path: str | Path) -> bool:
+    """Whether a file, other than TIFF, has an alpha channel that is not the same everywhere.
+
+    See `read_raw` for errors.
+    """
+    with _explained(path):
+        if _is_tiff(path):  # of which Pillow opens some alone
+            return False
+        with Image.open(path) as image:
+            if "A" not in image.getbands():
+                return False
+            low, high = image.getchannel("A").getextrema()
+            return low < high
+
+
+def _is_tiff(path: str | Path) -> bool:
+    with open(path, "rb") as file:
+        return file.read(4) in TIFF_BYTES
 
 
 def is_wide(dtype: np.dtype) -> bool:

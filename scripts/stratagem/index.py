@@ -18,24 +18,50 @@ Memory is bounded: of each sample only measures are kept, no pixels; of its mask
 import json
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pandas as pd
 
-from stratagem.duplicates import Print, clusters, pairs, take_print
+from stratagem.duplicates import Print, alike, clusters, pairs, take_print
 from stratagem.errors import DataError
-from stratagem.image import Reading, is_wide, levels_of, read_raw, sample_intensities, to_image
+from stratagem.image import (
+    Reading,
+    is_turned,
+    is_wide,
+    levels_of,
+    read_raw,
+    sample_intensities,
+    to_image,
+    varies_in_alpha,
+)
+from stratagem.labels import RawMask, percent, read_mask
 from stratagem.recognition import Recognised, recognise
-from stratagem.sample import Found, Sample, read_classes, read_mask_of
-from stratagem.summary import Summary, summarise
+from stratagem.sample import Found, Sample, one_mask, problem_of, read_classes
+from stratagem.summary import Summary, piece_of, summarise
 
 __all__ = ["Index", "Wanted", "build_index", "present", "require_good"]
 
+STRETCH = 1.05  # factor between the sides' ratios of an image and a mask that is resized to it
+SELDOM = 0.2  # share of the images that may have more mask files than the others by mistake
 STRAY = 0.05  # share of a set's masks that may hold values of no class without its encoding being in doubt
 ENOUGH = 3  # masks that agree, at least
+NAMED = 3  # values that a reason names
+SPARE = (
+    "expected one mask file an image, as most have, but found {}. Leave one of them in `mask_name` or the "
+    "sheet; if each is an object, set `labels: {{encoding: instances}}`."
+)
+NO_OBJECT = (
+    "expected files of one object each, 0 and one other value, as of the other images, but found {}. "
+    "Take the file out of `mask_name` or the sheet, or mend it."
+)
+STRANGE = (
+    "expected the values of the set's other masks, but found {}, which hardly another holds. Mend the mask, "
+    "or set `labels` to how the masks are encoded."
+)
 INTENSITIES = 256  # kept of each image of more than 8 bits
 COLUMNS = ["sample", "group", "part", "cluster", "image", "masks", "height", "width", "pixel_size"]
 COLUMNS += ["stored", "mask_resized", "reading", "encoding"]
@@ -99,6 +125,7 @@ class Measure:
     width: int
     stored: str
     mask_resized: bool
+    turned: bool  # by its EXIF orientation, which its mask has not
     summary: Summary
     print: Print
     intensities: np.ndarray | None
@@ -125,7 +152,12 @@ def build_index(found: Found, wanted: Wanted, record: Callable[[pd.DataFrame], N
         return Index(pd.DataFrame(columns=COLUMNS), _listed(problems), pairs([], []), {})
     if record is not None:
         record(_listed(problems))
-    recognised = _recognised(measures, wanted)
+    found_problems = len(problems)
+    try:
+        measures, recognised = _recognised(measures, wanted, problems)
+    finally:
+        if record is not None and len(problems) > found_problems:
+            record(_listed(problems))
     reading = _reading(measures, wanted)
     rows = [_row(measure, reading, recognised) for measure in measures]
     counted = list(_each(lambda row: _counted(row, len(wanted.classes)), rows, problems))
@@ -149,7 +181,7 @@ def require_good(index: Index, classes: list[str], policy: str, problems: str) -
         first = index.problems.iloc[0]
         raise DataError(
             expected="every file usable",
-            found=f"{bad} that are not; the first is {first['file']}: {first['reason']}",
+            found=f"{bad} that are not; the first is {first['file']}: {first['reason'].rstrip('.')}",
             where=problems,
             remedy="Mend the files listed there, or set `bad_samples: skip` to go on without them.",
         )
@@ -181,7 +213,7 @@ def _each(function, items, problems: list):
         try:
             yield function(item)
         except DataError as error:
-            problems.append((error.where, f"expected {error.expected}, but found {error.found}"))
+            problems.append(problem_of(error))
 
 
 def _measure(sample: Sample, wanted: Wanted) -> Measure:
@@ -189,26 +221,38 @@ def _measure(sample: Sample, wanted: Wanted) -> Measure:
     wide = is_wide(raw.dtype)
     # Levels are not known yet; they change no size and no overlay, which is of 8 bits.
     image = to_image(raw, Reading(wanted.channels, (0, 1)), sample.image)
-    height, width = raw.shape[:2]
-    place = SimpleNamespace(masks=sample.masks, height=height, width=width, mask_resized=False)
-    mask = read_mask_of(place)
-    resized = mask.values.shape[:2] != (height, width)
-    if resized:
-        _require_resizable(sample, mask.values.shape[:2], (height, width), wanted)
-        place.mask_resized = True
-        mask = read_mask_of(place)
+    size = raw.shape[:2]
+    turned = is_turned(sample.image) and not any(map(is_turned, sample.masks))
+    masks = [read_mask(path) for path in sample.masks]
+    found = one_mask(masks, None, _threshold(wanted), sample.masks[0]).values.shape[:2]
+    if found != size:
+        _require_resizable(sample, found, size, wanted, turned)
     channels = 1 if raw.ndim == 2 else raw.shape[2]
     intensities = sample_intensities(raw, wanted.channels) if wide else None
     return Measure(
         sample,
-        height,
-        width,
+        *size,
         f"{raw.dtype}, {channels} channel{'s' * (channels > 1)}",
-        resized,
-        summarise(mask, image),
+        found != size,
+        turned,
+        _summary(sample, masks, raw, image, wanted),
         take_print(raw),
         None if intensities is None else _thinned(intensities),
     )
+
+
+def _threshold(wanted: Wanted) -> int | None:
+    """From which value on a pixel of a file of one object is the object."""
+    return wanted.labels.get("threshold") if wanted.labels["encoding"] == "instances" else None
+
+
+def _summary(sample: Sample, masks: list[RawMask], raw, image: np.ndarray, wanted: Wanted) -> Summary:
+    mask = one_mask(masks, raw.shape[:2], _threshold(wanted), sample.masks[0])
+    summary = summarise(mask, image)
+    pieces = tuple(piece_of(summarise(one)) for one in masks) if len(masks) > 1 else ()
+    copied = raw.dtype != np.uint8 and np.array_equal(raw, mask.values)  # of 8 bits the summary tells
+    alpha = any(map(varies_in_alpha, sample.masks))
+    return replace(summary, pieces=pieces, alpha=alpha, unchanged=1.0 if copied else summary.unchanged)
 
 
 def _thinned(intensities: np.ndarray) -> np.ndarray:
@@ -217,45 +261,105 @@ def _thinned(intensities: np.ndarray) -> np.ndarray:
     return intensities[np.linspace(0, len(intensities) - 1, count).astype(int)]
 
 
-def _require_resizable(sample: Sample, found, expected, wanted: Wanted) -> None:
-    if wanted.mask_size == "same":
-        raise DataError(
-            expected=f"a mask of its image's size, {expected[0]}x{expected[1]} (height x width)",
-            found=f"{found[0]}x{found[1]}",
-            where=str(sample.masks[0]),
-            remedy="Replace it, or set `mask_size: resize`.",
-        )
+def _require_resizable(sample: Sample, found, expected, wanted: Wanted, turned: bool) -> None:
+    """Refuse a mask of another size, unless it may be resized and is of its image's shape."""
+    stretch = (found[0] / found[1]) / (expected[0] / expected[1])
+    alike = 1 / STRETCH <= stretch <= STRETCH
+    if wanted.mask_size == "resize" and alike:
+        return
+    remedy = (
+        "Replace it, or set `mask_size: resize`." if alike else "Replace it: it is not of the same shape."
+    )
+    if found == expected[::-1]:
+        remedy = "It lies on its side: turn it by 90 degrees."
+    if turned:
+        remedy += " The image is turned by its EXIF orientation, and the mask has none."
+    raise DataError(
+        expected=f"a mask of its image's {'size' if alike else 'shape'}, {expected[0]}x{expected[1]} "
+        "(height x width)",
+        found=f"{found[0]}x{found[1]}",
+        where=str(sample.masks[0]),
+        remedy=remedy,
+    )
 
 
-def _recognised(measures: list[Measure], wanted: Wanted) -> Recognised:
-    """The encoding of the set; where few masks stand against it, that of the others: those few are bad."""
-    labels = _labels(measures, wanted.labels)
-    summaries = [measure.summary for measure in measures]
+def _recognised(measures: list[Measure], wanted: Wanted, problems: list) -> tuple[list[Measure], Recognised]:
+    """The encoding of the set, and the samples that it is of.
+
+    Where few masks stand against it, it is that of the others, and those few are problems.
+    """
+    if wanted.labels["encoding"] != "auto":
+        return measures, _recognise(measures, wanted, measures)
+    kept = _set_aside(measures, _odd_files(measures), problems)
     try:
-        return recognise(summaries, wanted.classes, labels)
+        return kept, _recognise(kept, wanted, measures)
     except DataError as error:
-        usual = _without_strays(summaries)
-        if len(usual) == len(summaries):
+        strays, put_off = _strays(kept), []
+        usual = _set_aside(kept, strays, put_off)
+        if not strays:
             raise
         try:
-            return recognise(usual, wanted.classes, labels)
-        except DataError:
-            raise error from None
+            recognised = _recognise(usual, wanted, measures)
+        except DataError as later:  # of the others, if it is in their encoding too
+            raise (later if later.where == error.where else error) from None
+        problems += put_off
+        return usual, recognised
 
 
-def _without_strays(summaries: list[Summary]) -> list[Summary]:
-    """The masks without values that hardly any holds; all of them where those are more than a few."""
-    held = Counter(value for summary in summaries for value, _ in summary.values)
-    few = max(1, STRAY * len(summaries))
+def _recognise(kept: list[Measure], wanted: Wanted, measures: list[Measure]) -> Recognised:
+    besides = len(measures) - len(kept)
+    return recognise([measure.summary for measure in kept], wanted.classes, wanted.labels, besides)
+
+
+def _odd_files(measures: list[Measure]) -> dict[str, tuple[Path, str]]:
+    """Samples that alone have several masks, or alone such as are no objects: file and reason of each."""
+    several = [measure for measure in measures if measure.summary.pieces]
+    if 2 * len(several) < len(measures) and len(several) <= max(1, SELDOM * len(measures)):
+        odd = {
+            one.sample: (one.masks[0], SPARE.format(len(one.masks))) for one in (m.sample for m in several)
+        }
+    else:
+        odd = {
+            measure.sample.sample: (path, NO_OBJECT.format(piece.held))
+            for measure in several
+            for path, piece in zip(measure.sample.masks, measure.summary.pieces, strict=True)
+            if not piece.plain
+        }
+    few = len(odd) <= max(1, SELDOM * len(measures)) and len(measures) - len(odd) > 1
+    return odd if few else {}
+
+
+def _strays(measures: list[Measure]) -> dict[str, tuple[Path, str]]:
+    """Samples whose masks hold values that hardly another holds, as `_odd_files`; none if not few."""
+    held = Counter(value for measure in measures for value in _values(measure.summary))
+    few = max(1, STRAY * len(measures))
     rare = {value for value, count in held.items() if count <= few}
-    usual = [summary for summary in summaries if not any(value in rare for value, _ in summary.values)]
-    return usual if len(usual) >= max(ENOUGH, len(summaries) - few) else summaries
+    odd = {}
+    for measure in measures:
+        found = {value: share for value, share in _values(measure.summary).items() if value in rare}
+        if found:
+            named = ", ".join(f"{value} ({percent(share)})" for value, share in list(found.items())[:NAMED])
+            more = f" and {len(found) - NAMED} more" if len(found) > NAMED else ""
+            odd[measure.sample.sample] = measure.sample.masks[0], STRANGE.format(named + more)
+    return odd if len(measures) - len(odd) >= max(ENOUGH, len(measures) - few) else {}
 
 
-def _labels(measures: list[Measure], labels: dict) -> dict:
-    """How the masks are to be read: with several files an image, their numbers are of objects."""
-    united = any(len(measure.sample.masks) > 1 for measure in measures)
-    return {"encoding": "instances"} if united and labels["encoding"] == "auto" else labels
+def _values(summary: Summary) -> dict[str, float]:
+    """The values or colours of a mask, by name, with their share; a set bit is of its own kind."""
+    if summary.kind == "colour":
+        counts = summary.colours
+    else:
+        counts = [
+            (f"{value}{' of 1 bit' * (summary.kind == 'bilevel' and value)}", n)
+            for value, n in summary.values
+        ]
+    return {name: count / summary.pixels for name, count in counts}
+
+
+def _set_aside(measures: list[Measure], odd: dict[str, tuple[Path, str]], problems: list) -> list[Measure]:
+    """The samples that are not odd; of the others file and reason become problems."""
+    problems += [(str(path), reason) for path, reason in odd.values()]
+    return [measure for measure in measures if measure.sample.sample not in odd]
 
 
 def _reading(measures: list[Measure], wanted: Wanted) -> Reading:
@@ -302,9 +406,29 @@ def _understood(measures: list[Measure], reading: Reading, recognised: Recognise
     images = "; ".join(f"{kind}: {count} image{'s' * (count > 1)}" for kind, count in stored.most_common())
     if reading.levels and any(measure.intensities is not None for measure in measures):
         images += f"; more than 8 bits scaled from {reading.levels[0]:g} .. {reading.levels[1]:g} to 0 .. 255"
-    resized = sum(measure.mask_resized for measure in measures)
-    notes = recognised.notes + ([f"{resized} masks brought to their image's size"] if resized else [])
+    notes = recognised.notes + _notes(measures)
     return {"labels": recognised.understood, "notes": notes, "images": images}
+
+
+def _notes(measures: list[Measure]) -> list[str]:
+    """What a reader should know of how images and masks fit, a sentence each."""
+    notes = []
+    shared = alike([measure.print for measure in measures])
+    if shared:
+        notes.append(
+            f"{shared} images have much in common, such as a round aperture or a frame: copies were looked "
+            "for in what else they show"
+        )
+    resized = sum(measure.mask_resized for measure in measures)
+    if resized:
+        notes.append(f"{resized} masks brought to their image's size")
+    turned = sum(measure.turned for measure in measures)
+    if turned:
+        notes.append(
+            f"The EXIF orientation turns {turned} of {len(measures)} images, but not their masks, which have "
+            "none: look at the examples whether they fit"
+        )
+    return notes
 
 
 def _listed(problems: list[tuple[str, str]]) -> pd.DataFrame:

@@ -72,9 +72,14 @@ class Encoding:
     ignore : int or str, or None
         The value or colour that becomes 255.
     threshold : int, or None
-        Of "values": values from this on are class 1, the others class 0.
+        Of "values": values from this on are class 1, the others class 0. Of "instances" with a file an
+        object: values from this on are the object.
+    inverted : bool
+        Of "values" with a threshold: the other way round.
     border : int, or None
         Of "instances": the class of an object's pixels that touch another object or background.
+    background : int
+        Of "instances": the number that is no object.
     """
 
     kind: str
@@ -82,7 +87,14 @@ class Encoding:
     colours: tuple[tuple[str, int], ...] = ()
     ignore: int | str | None = None
     threshold: int | None = None
+    inverted: bool = False
     border: int | None = None
+    background: int = 0
+
+    @property
+    def cut_out(self) -> bool:
+        """Whether it is an "overlay" that painted over all but the objects."""
+        return self.kind == "overlay" and all(number == 0 for _, number in self.colours)
 
     def as_record(self) -> dict:
         """The encoding in types that JSON has."""
@@ -141,17 +153,20 @@ def to_classes(
         return _classes_painted(mask, encoding, image, where)
     codes = _codes(mask, encoding, where)
     if encoding.threshold is not None:
-        return _with_ignored(codes >= encoding.threshold, codes == encoding.ignore)
+        reached = codes >= encoding.threshold
+        return _with_ignored(reached != encoding.inverted, codes == encoding.ignore)
     return _looked_up(codes, encoding, where)
 
 
-def unite(masks: list[RawMask]) -> RawMask:
+def unite(masks: list[RawMask], threshold: int | None = None) -> RawMask:
     """Masks of one object each as one map of object numbers, int32, later objects over earlier.
+
+    An object is what is not 0 in its file, or what is at least the threshold.
 
     Raises
     ------
     DataError
-        If the masks differ in size.
+        If the masks differ in size, or are in colour where there is a threshold.
     """
     sizes = {mask.values.shape[:2] for mask in masks}
     if len(sizes) != 1:
@@ -163,7 +178,7 @@ def unite(masks: list[RawMask]) -> RawMask:
         )
     united = np.zeros(sizes.pop(), np.int32)
     for number, mask in enumerate(masks, start=1):
-        united[_object_numbers(mask) != 0] = number
+        united[_is_object(mask, threshold)] = number
     return RawMask(united)
 
 
@@ -235,7 +250,11 @@ def _codes(mask: RawMask, encoding: Encoding, where: str) -> np.ndarray:
         return colour_codes(mask)
     if mask.values.ndim == 3:
         raise _unreadable(where, f"a mask of one channel, as of the set's `{encoding.kind}`", "one in colour")
-    return np.where(mask.values, bit_code(encoding), 0) if mask.bilevel else mask.values
+    if not mask.bilevel:
+        return mask.values
+    if encoding.kind == "values" and len({number for _, number in encoding.values}) > 2:
+        raise _unreadable(where, "the values of the set's other masks", "1 bit a pixel: 0, and any of them")
+    return np.where(mask.values, bit_code(encoding), 0)
 
 
 def _looked_up(codes: np.ndarray, encoding: Encoding, where: str) -> np.ndarray:
@@ -268,11 +287,21 @@ def _object_numbers(mask: RawMask) -> np.ndarray:
     return colour_codes(mask) if mask.values.ndim == 3 else mask.values
 
 
+def _is_object(mask: RawMask, threshold: int | None) -> np.ndarray:
+    """Where the one object of a file is, bool (H, W)."""
+    if threshold is None or mask.bilevel:
+        return _object_numbers(mask) != 0
+    if mask.values.ndim == 3 or mask.palette is not None:
+        raise _unreadable("the masks of an image", "grey values, which a threshold divides", "colours")
+    return mask.values >= threshold
+
+
 def _classes_of_objects(mask: RawMask, encoding: Encoding) -> np.ndarray:
     numbers = _object_numbers(mask)
-    classes = (numbers != 0).astype(np.uint8)
+    classes = (numbers != encoding.background).astype(np.uint8)
     if encoding.border is not None:
-        classes[find_boundaries(numbers, mode="inner")] = encoding.border
+        inner = find_boundaries(numbers, mode="inner", background=encoding.background)
+        classes[inner] = encoding.border
     return _with_ignored(classes, numbers == encoding.ignore)
 
 
@@ -281,9 +310,10 @@ def _classes_painted(mask: RawMask, encoding: Encoding, image: np.ndarray | None
     if image is None or image.shape[:2] != codes.shape:
         found = "no image" if image is None else f"an image of {image.shape[0]}x{image.shape[1]}"
         raise _unreadable(where, f"the painted image's original, {codes.shape[0]}x{codes.shape[1]}", found)
-    painted = codes != _packed(image)
     classes, declared = _matched(codes, encoding)
-    return np.where(painted & declared, classes, np.uint8(0))
+    if encoding.cut_out:  # where the image has the paint's colour too, it is ground all the same
+        return (~declared).astype(np.uint8)
+    return np.where((codes != _packed(image)) & declared, classes, np.uint8(0))
 
 
 def _undeclared(codes: np.ndarray, declared: np.ndarray, encoding: Encoding, where: str) -> DataError:

@@ -9,8 +9,10 @@ A sheet is a CSV file with a row an image: ``image, mask``, and as far as known 
 val, test) and ``pixel_size``. Several rows of one image are several masks of it, one an object.
 """
 
+import difflib
 import functools
 import hashlib
+import io
 import json
 import math
 import os
@@ -36,8 +38,9 @@ __all__ = [
     "fingerprint",
     "group_of",
     "image_files",
+    "one_mask",
+    "problem_of",
     "read_classes",
-    "read_mask_of",
     "read_sample",
     "read_sheet",
 ]
@@ -45,7 +48,10 @@ __all__ = [
 PARTS = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val"}
 PARTS |= {"test": "test", "testing": "test"}
 USUAL = ("{stem}_mask", "{stem}_masks", "{stem}-mask", "{stem}_label", "{stem}_labels", "{stem}_seg")
-USUAL += ("{stem}_gt", "{stem}_*", "{stem}/*", "mask_{stem}")
+USUAL += ("{stem}_segmentation", "{stem}_gt", "{stem}_*", "{stem}/*", "mask_{stem}")
+COLUMNS = ("image", "mask", "group", "part", "pixel_size")  # of a sheet
+MEANT = {"split": "part", "set": "part", "subset": "part", "patient": "group", "label": "mask"}
+NAMED = 3  # images that a reason names
 
 
 @dataclass(frozen=True)
@@ -102,7 +108,7 @@ def find(images: str, masks: str, pattern: str, group: str | None, part: str | N
     DataError
         If one of the folders does not exist.
     """
-    found, together = Found(), Path(images) == Path(masks)
+    found, together = Found(), _are_one_folder(images, masks, pattern)
     pictures = _listed(Path(images), "images", Path(masks), found)
     mask_files = pictures if together else _listed(Path(masks), "masks", Path(images), found)
     pairs = _paired(pictures, mask_files, pattern)
@@ -126,6 +132,7 @@ def find(images: str, masks: str, pattern: str, group: str | None, part: str | N
     if not together:  # in a folder of both, what is no mask is an image
         lonely = [path for _, path in mask_files if path not in taken]
         found.problems += [(str(path), f"no image in {images} for this mask") for path in lonely]
+    _require_a_part(found, part)
     return found
 
 
@@ -142,26 +149,33 @@ def read_sheet(path: str, group: str | None, part: str | None = None) -> Found:
     for image, rows in table.groupby("image", sort=True):
         file = Path(path).parent / image
         try:
-            _require_file(file, file)
+            _require_file(file, file, "image")
             name = _identity(file, Path(path).parent)
             said = {key: _one_value(rows, key, file) for key in ("group", "part", "pixel_size")}
             sample = Sample(
                 name,
                 file,
-                tuple(_require_file(Path(path).parent / mask, file) for mask in rows["mask"]),
+                tuple(_require_file(Path(path).parent / mask, file, "mask") for mask in rows["mask"]),
                 said["group"] or group_of(name, group),
                 pixel_size=_positive(said["pixel_size"], file),
             )
         except DataError as error:
-            found.problems.append((error.where, f"expected {error.expected}, but found {error.found}"))
+            found.problems.append(problem_of(error))
             continue
         _add(found, sample, part, said["part"])
-    return _without_namesakes(found)
+    found = _without_shared_masks(_without_namesakes(found))
+    _require_a_part(found, part)
+    return found
 
 
 def group_of(sample: str, pattern: str | None) -> str:
     """The part of a sample's name that the pattern matches; the whole name where it does not."""
     return _matched(sample, pattern) or sample
+
+
+def problem_of(error: DataError) -> tuple[str, str]:
+    """The file of an error, and the reason with its cure, as the table of problems has them."""
+    return error.where, f"expected {error.expected}, but found {error.found}. {error.remedy}"
 
 
 def fingerprint(*places: str) -> str:
@@ -189,7 +203,8 @@ def read_sample(row) -> tuple[np.ndarray, np.ndarray]:
         If a file cannot be read, or changed its size since it was indexed.
     """
     image = read_image(row.image, _reading(row.reading))
-    mask = to_classes(read_mask_of(row), _encoding(row.encoding), image, where=str(row.masks[0]))
+    encoding = _encoding(row.encoding)
+    mask = to_classes(_mask_as_encoded(row, encoding), encoding, image, where=str(row.masks[0]))
     return _of_size(image, row, row.image), _of_size(mask, row, row.masks[0])
 
 
@@ -204,18 +219,36 @@ def read_classes(row) -> np.ndarray:
     encoding = _encoding(row.encoding)
     if encoding.kind == "overlay":
         return read_sample(row)[1]
-    mask = to_classes(read_mask_of(row), encoding, where=str(row.masks[0]))
+    mask = to_classes(_mask_as_encoded(row, encoding), encoding, where=str(row.masks[0]))
     return _of_size(mask, row, row.masks[0])
 
 
-def read_mask_of(row) -> RawMask:
-    """The mask of one row as stored: one object's masks united, brought to the image's size if asked for."""
-    masks = [read_mask(path) for path in row.masks]
-    mask = masks[0] if len(masks) == 1 else _united(masks, str(row.masks[0]))
-    if not row.mask_resized:
+def one_mask(masks: list[RawMask], size: tuple[int, int] | None, threshold: int | None, where) -> RawMask:
+    """The mask of an image: those of one object each united, brought to a size if asked for.
+
+    Parameters
+    ----------
+    masks : list of RawMask
+    size : (int, int) or None
+        Height and width.
+    threshold : int, or None
+        Of files of one object each; see `stratagem.labels.unite`.
+    where : path
+        What an error names.
+    """
+    single = len(masks) == 1 and threshold is None
+    mask = masks[0] if single else _united(masks, threshold, str(where))
+    if size is None or mask.values.shape[:2] == size:
         return mask
-    values = cv2.resize(mask.values, (row.width, row.height), interpolation=cv2.INTER_NEAREST_EXACT)
+    values = cv2.resize(mask.values, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
     return RawMask(values, mask.palette, mask.bilevel)
+
+
+def _mask_as_encoded(row, encoding: Encoding) -> RawMask:
+    masks = [read_mask(path) for path in row.masks]
+    threshold = encoding.threshold if encoding.kind == "instances" else None
+    size = (row.height, row.width) if row.mask_resized else None
+    return one_mask(masks, size, threshold, row.masks[0])
 
 
 def _of_size(array: np.ndarray, row, path) -> np.ndarray:
@@ -230,9 +263,9 @@ def _of_size(array: np.ndarray, row, path) -> np.ndarray:
     return array
 
 
-def _united(masks: list[RawMask], where: str) -> RawMask:
+def _united(masks: list[RawMask], threshold: int | None, where: str) -> RawMask:
     try:
-        return unite(masks)
+        return unite(masks, threshold)
     except DataError as error:
         raise DataError(
             expected=error.expected, found=error.found, where=where, remedy=error.remedy
@@ -249,6 +282,19 @@ def _reading(record: str) -> Reading:
     return Reading(**{key: value and tuple(value) for key, value in json.loads(record).items()})
 
 
+def _are_one_folder(images: str, masks: str, pattern: str) -> bool:
+    """Whether images and masks are in one folder, however it is spelled; then their names must differ."""
+    together = Path(images).resolve() == Path(masks).resolve()
+    if together and pattern == "{stem}":
+        raise DataError(
+            expected="a name of the masks that is not their image's, in the one folder of both",
+            found="`{stem}`",
+            where=f"config key `mask_name`, {images}",
+            remedy='Say how a mask\'s name differs, such as `mask_name: "{stem}_mask"`, or name two folders.',
+        )
+    return together
+
+
 def _listed(folder: Path, key: str, other: Path, found: Found) -> list[tuple[str, Path]]:
     """The image files of a folder, without the other folder within it; links out of it are problems."""
     if not folder.is_dir():
@@ -259,9 +305,10 @@ def _listed(folder: Path, key: str, other: Path, found: Found) -> list[tuple[str
             remedy="Correct the path.",
         )
     inside, root = [], folder.resolve()
-    holds_other = other != folder and other.is_relative_to(folder)
+    apart = Path(os.path.abspath(other))
+    holds_other = apart.is_relative_to(os.path.abspath(folder)) and apart.resolve() != root
     for path in _visible(folder):
-        if holds_other and path.is_relative_to(other):
+        if holds_other and Path(os.path.abspath(path)).is_relative_to(apart):
             continue
         leaves = path.is_symlink() and not path.resolve().is_relative_to(root)
         if leaves and (path.is_dir() or _is_image(path)):
@@ -320,8 +367,23 @@ def _usual(images, masks, pattern: str) -> str:
     counts = {usual: len(_paired(images, masks, usual)) for usual in USUAL if usual != pattern}
     best = max(counts, key=counts.get)
     if counts[best] <= max(0, len(images) / 2 - 1):
-        return ""
+        return _hint_of_layout([name for name, _ in images], [name for name, _ in masks])
     return f'; `mask_name: "{best}"` would give {counts[best]} images one'
+
+
+def _hint_of_layout(images: list[str], masks: list[str]) -> str:
+    """Why no pattern gives most images a mask, where their names tell it."""
+    if any("/masks/" in f"/{name}" for name in images):
+        return "; where each sample has folders of its own, list the files in a `sheet`"
+    if 2 * len({*images} & {*masks}) > len(images):
+        return ""
+    for change, why in (
+        (str.casefold, "names that differ in capital letters alone"),
+        (lambda name: name.rpartition("/")[2], "the names, but in other subfolders"),
+    ):
+        if 2 * len({*map(change, images)} & {*map(change, masks)}) > len(images):
+            return f"; most masks have {why}: rename or move them, or list the files in a `sheet`"
+    return "; where no pattern fits, list the files in a `sheet`"
 
 
 def _add(found: Found, sample: Sample, pattern: str | None, said: str = "") -> None:
@@ -332,6 +394,20 @@ def _add(found: Found, sample: Sample, pattern: str | None, said: str = "") -> N
         found.problems.append((str(sample.image), reason))
         return
     found.samples.append(Sample(**vars(sample) | {"part": PARTS.get(word.lower())}))
+
+
+def _require_a_part(found: Found, pattern: str | None) -> None:
+    """Refuse a pattern of the parts that no name fits: the set would be divided without a word."""
+    if pattern is None or not found.samples or any(sample.part for sample in found.samples):
+        return
+    loose = any(re.search(pattern, sample.sample, re.IGNORECASE) for sample in found.samples)
+    capitals = f" Capital letters count: `split: {{part: '(?i){pattern}'}}` would match." if loose else ""
+    raise DataError(
+        expected="a pattern that gives samples their part",
+        found=f"no match of `{pattern}` in {len(found.samples)} names, such as `{found.samples[0].sample}`",
+        where="config key `split.part`",
+        remedy=f"Mend the pattern, or leave it out to have the samples divided.{capitals}",
+    )
 
 
 def _matched(sample: str, pattern: str | None) -> str | None:
@@ -366,24 +442,80 @@ def _without_namesakes(found: Found) -> Found:
     return kept
 
 
-def _table(path: Path) -> pd.DataFrame:
-    remedy = "Give the sheet a header with at least `image` and `mask`, and a row an image."
-    try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, skipinitialspace=True)
-    except (OSError, ValueError) as error:
-        raise DataError(
-            expected="a CSV file", found=str(error), where=f"config key `sheet`, {path}", remedy=remedy
-        ) from error
-    missing = {"image", "mask"} - set(table.columns)
-    if missing:
-        raise DataError(
-            expected="the columns `image` and `mask`",
-            found=f"{', '.join(table.columns)}",
-            where=f"config key `sheet`, {path}",
-            remedy=remedy,
+def _without_shared_masks(found: Found) -> Found:
+    """The samples of a sheet without those whose mask is another's too."""
+    users = defaultdict(list)
+    for sample in found.samples:
+        for path in sample.masks:
+            users[path].append(sample.sample)
+    shared = {path: names for path, names in users.items() if len(names) > 1}
+    for path, names in shared.items():
+        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+        reason = (
+            f"listed as the mask of {len(names)} images: {', '.join(names[:NAMED])}{more}. Mend the sheet."
         )
-    table = table.reindex(columns=["image", "mask", "group", "part", "pixel_size"], fill_value="")
+        found.problems.append((str(path), reason))
+    kept = [sample for sample in found.samples if not shared.keys() & set(sample.masks)]
+    return Found(kept, found.problems)
+
+
+def _table(path: Path) -> pd.DataFrame:
+    text = io.StringIO(_text(path))
+    try:
+        table = pd.read_csv(text, dtype=str, keep_default_na=False, skipinitialspace=True)
+    except ValueError as error:
+        raise _bad_sheet(path, "a CSV file", str(error).strip()) from error
+    if table.columns[0].startswith("Unnamed: "):  # the numbers of rows
+        table = table.drop(columns=table.columns[0])
+    _require_columns(path, list(table.columns))
+    table = table.reindex(columns=list(COLUMNS), fill_value="")
+    for key in ("group", "part", "pixel_size"):
+        table[key] = table[key].str.strip()
     return table.drop_duplicates()  # a mask that is listed twice is one mask
+
+
+def _text(path: Path) -> str:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise _bad_sheet(path, "a CSV file", error.strerror, "Correct the path.") from error
+    if data.startswith(b"PK"):
+        raise _bad_sheet(path, "a CSV file", "a spreadsheet (.xlsx, .ods)", "Export it as CSV.")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        remedy = "Save it as CSV in UTF-8."
+        raise _bad_sheet(path, "a CSV file of UTF-8 text", "another text encoding", remedy) from error
+
+
+def _require_columns(path: Path, columns: list[str]) -> None:
+    """Refuse a sheet that lacks a column or has an unknown one, with the likely cause."""
+    missing, unknown = {"image", "mask"} - set(columns), [name for name in columns if name not in COLUMNS]
+    if not missing and not unknown:
+        return
+    remedy = (
+        f"Known columns: {', '.join(COLUMNS)}; a header with at least `image` and `mask`, and a row an image."
+    )
+    hints = [f"`{name}` is perhaps `{near}`" for name in unknown if (near := _nearest_column(name))]
+    if len(columns) == 1 and any(mark in columns[0] for mark in ";\t|"):
+        hints = ["the columns are to be separated by commas"]
+    remedy = "; ".join(hints)[:1].upper() + "; ".join(hints)[1:] + ". " * bool(hints) + remedy
+    expected = "the columns `image` and `mask`" if missing else "no columns but the known ones"
+    raise _bad_sheet(path, expected, ", ".join(unknown or columns), remedy)
+
+
+def _nearest_column(name: str) -> str:
+    plain = name.strip().lower()
+    return MEANT.get(plain) or next(iter(difflib.get_close_matches(plain, COLUMNS, 1)), "")
+
+
+def _bad_sheet(path: Path, expected: str, found: str, remedy: str | None = None) -> DataError:
+    return DataError(
+        expected=expected,
+        found=found,
+        where=f"config key `sheet`, {path}",
+        remedy=remedy or "Give the sheet a header with at least `image` and `mask`, and a row an image.",
+    )
 
 
 def _one_value(rows: pd.DataFrame, key: str, image: Path) -> str:
@@ -398,10 +530,19 @@ def _one_value(rows: pd.DataFrame, key: str, image: Path) -> str:
     return values[0]
 
 
-def _require_file(path: Path, image: Path) -> Path:
-    if not path.is_file():
-        raise DataError(expected=f"the file {path}", found="none", where=str(image), remedy="Mend the sheet.")
-    return path
+def _require_file(path: Path, image: Path, key: str) -> Path:
+    if path.is_file():
+        return path
+    if path.is_dir():  # the sheet's own, to which nothing was added
+        raise DataError(
+            expected=f"a file in the column `{key}`", found="none", where=str(image), remedy="Fill the cell."
+        )
+    remedy = "Mend the sheet."
+    if Path(str(path).strip()).is_file():
+        remedy = "The name in the sheet ends with a blank: take it away."
+    if "\\" in str(path):
+        remedy = "Write paths with `/` instead of `\\`."
+    raise DataError(expected=f"the file {path}", found="none", where=str(image), remedy=remedy)
 
 
 def _positive(text: str, image: Path) -> float:
@@ -411,6 +552,9 @@ def _positive(text: str, image: Path) -> float:
         number = -1.0
     if number <= 0 or number == math.inf:
         raise DataError(
-            expected="a `pixel_size` above 0", found=text, where=str(image), remedy="Mend the sheet."
+            expected="a `pixel_size` above 0",
+            found=text,
+            where=str(image),
+            remedy="Mend the sheet; leave the cell empty where it is not known, and write 0.5, not 0,5.",
         )
     return number

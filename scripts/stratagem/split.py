@@ -50,7 +50,7 @@ def divide(index: pd.DataFrame, *, folds: int, test: float, validation: float, s
     if index["part"].notna().any():
         parts = [_own_parts(index, order, folds, validation)]
     else:
-        parts = _drawn_parts(order, folds, test, validation)
+        parts = _drawn_parts(order, folds, test, validation, _joined(index))
     table = pd.concat(parts, ignore_index=True)
     return index[["sample", "unit"]].merge(table, on="unit")[["sample", "fold", "part"]]
 
@@ -99,18 +99,33 @@ def _unit_signatures(index: pd.DataFrame) -> pd.Series:
     return pd.Series(list(zip(classes, units["size"].max(), strict=True)), index=classes.index)
 
 
-def _drawn_parts(order: list[str], folds: int, test: float, validation: float) -> list[pd.DataFrame]:
+def _drawn_parts(
+    order: list[str], folds: int, test: float, validation: float, joined: str
+) -> list[pd.DataFrame]:
     count = len(order)
     tested = max(1, round(test * count)) if folds == 1 else -(-count // folds)
     validated = max(1, round(validation * count))
     if count < tested + validated + 1 or count < folds:
         raise DataError(
             expected=f"at least {max(tested + validated + 1, folds)} independent images or groups",
-            found=f"{count}",
+            found=f"{count}{joined}",
             where="config keys `split` and `folds`",
             remedy="Add images, lower `folds` or the shares, or make groups smaller.",
         )
     return [_fold(order, fold, folds, tested, validated) for fold in range(folds)]
+
+
+def _joined(index: pd.DataFrame) -> str:
+    """How images became fewer units; nothing where each is its own."""
+    largest, groups, copies = (
+        index["unit"].value_counts().iat[0],
+        len(index) - index["group"].nunique(),
+        len(index) - index["cluster"].nunique(),
+    )
+    if largest == 1:
+        return ""
+    why = [f"groups join {groups}"] * bool(groups) + [f"duplicates join {copies}"] * bool(copies)
+    return f", of {len(index)} images ({', '.join(why)} with others; the largest unit holds {largest})"
 
 
 def _fold(order: list[str], fold: int, folds: int, tested: int, validated: int) -> pd.DataFrame:

@@ -201,6 +201,7 @@ def _facts(index: pd.DataFrame) -> dict:
         "grey": int(index["stored"].str.endswith(" 1 channel").sum()),
         "channels": channels or [],
         "own_parts": bool(index["part"].notna().any()),
+        "joined": index["cluster"].value_counts().loc[lambda images: images > 1].tolist(),
     }
 
 
