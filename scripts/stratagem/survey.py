@@ -11,19 +11,17 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-import jinja2
 import numpy as np
 import pandas as pd
 
 from stratagem import figures
 from stratagem.files import write_text
 from stratagem.index import present
-from stratagem.labels import percent
+from stratagem.page import fill
 from stratagem.sample import read_sample
 
 __all__ = ["Stored", "class_table", "part_table", "render"]
 
-TEMPLATE = Path(__file__).with_suffix(".html")
 PARTS = {"train": "training", "val": "validation", "test": "test"}
 MISSING = {
     "training": "it cannot be learned there",
@@ -70,7 +68,8 @@ def render(stored: Stored, page: Path) -> None:
     names = stored.study["classes"]
     duplicates = _table(stored.duplicates).astype({"correlation": float})
     parts = part_table(index, splits)
-    text = _template().render(
+    text = fill(
+        "survey",
         study=stored.study,
         listed=LISTED,
         rare_pixels=RARE_PIXELS,
@@ -137,14 +136,6 @@ def part_table(index: pd.DataFrame, splits: pd.DataFrame) -> list[dict]:
         row = {"fold": fold, "part": PARTS[part], "images": len(own), "groups": own["group"].nunique()}
         rows.append(row | {"shares": list(pixels / pixels.sum()), "held": present(own).sum(axis=0).tolist()})
     return rows
-
-
-def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
-    )
-    environment.filters["percent"] = percent
-    return environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
 
 
 def _table(path: Path) -> pd.DataFrame:
