@@ -5,9 +5,6 @@ localrules:
     audit,
 
 
-USED = sorted({strategy.augmentation for strategy in STUDY.strategies.values()} - {None})
-
-
 rule audit_augmentation:
     input:
         index=f"{RESULTS}/index.parquet",

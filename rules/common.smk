@@ -43,6 +43,7 @@ DATASETS = {RESULTS: STUDY} | {
 }
 TAUGHT = [name for name, source in STUDY.sources.items() if isinstance(source, DataSource)]
 FETCHED = [name for name, source in STUDY.sources.items() if isinstance(source, WeightsSource)]
+USED = sorted({strategy.augmentation for strategy in STUDY.strategies.values()} - {None})
 RUNS = [
     (strategy, fold, seed)
     for strategy in STUDY.strategies
@@ -123,6 +124,15 @@ def train_inputs(wildcards):
     found["splits"] = f"{RESULTS}/splits.parquet"
     if strategy.init is not None:
         found["weights"] = f"{RESULTS}/sources/{strategy.init.source}/model.safetensors"
+    return found
+
+
+def synthetic_inputs(wildcards):
+    """What a run reads for its training images; a strategy without augmentation has no synthetic ones."""
+    if STUDY.strategies[wildcards.strategy].augmentation is None:
+        sys.exit(f"strategies.{wildcards.strategy}: without `augmentation` it is shown no synthetic image.")
+    found = train_inputs(wildcards)
+    found.pop("weights", None)
     return found
 
 

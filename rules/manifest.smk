@@ -32,15 +32,6 @@ rule manifest:
 SYNTHETIC = f"{RESULTS}/runs/{{strategy}}/fold{{fold}}/seed{{seed}}/synthetic/{{sample}}"
 
 
-def synthetic_inputs(wildcards):
-    """What a run reads for its training images; a strategy without augmentation has no synthetic ones."""
-    if STUDY.strategies[wildcards.strategy].augmentation is None:
-        sys.exit(f"strategies.{wildcards.strategy}: without `augmentation` it is shown no synthetic image.")
-    found = train_inputs(wildcards)
-    found.pop("weights", None)
-    return found
-
-
 rule synthetic:
     input:
         unpack(synthetic_inputs),
