@@ -589,6 +589,9 @@ class Study(DataSet):
             "split": self.split,
         }
         record = {key: part.model_dump(mode="json") if part else None for key, part in parts.items()}
+        policy = record["augmentation"]
+        if policy:  # as the config has it, since the record is held against it
+            record["augmentation"] = policy.pop("strengths") | policy
         return record | {"folds": self.folds}
 
     def reference(self, strategy: str) -> str | None:

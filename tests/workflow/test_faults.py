@@ -20,7 +20,7 @@ def raw(clone):
         (clone.folder / folder).mkdir(parents=True)
     for number in range(9):
         image = rng.integers(0, 256, (16, 20, 3), dtype=np.uint8)
-        mask = np.where(rng.random((16, 20)) < 0.5, 255, 0).astype(np.uint8)
+        mask = np.where(rng.random((16, 20)) < 0.3, 255, 0).astype(np.uint8)
         Image.fromarray(image).save(clone.folder / f"raw/images/{number}.png")
         Image.fromarray(mask).save(clone.folder / f"raw/masks/{number}.png")
     own = {"images": "raw/images", "masks": "raw/masks", "sources": {}, "strategies": _one(clone)}

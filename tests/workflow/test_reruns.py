@@ -161,7 +161,7 @@ def test_tables_name_runs_whose_input_files_would_differ_and_leave_out_the_unfin
     assert "Left out: mine" in said.stdout
     stale = re.findall(r"^Stale: (\S+): (.*)$", said.stdout, re.MULTILINE)
     assert {folder.split("/")[3] for folder, _ in stale} == {"augment"}
-    assert stale[0][1] == "trained with other values of augmentation.flip_horizontal."
+    assert stale[0][1] == "trained with other values of augmentation.flip_horizontal.probability."
 
 
 def test_tables_of_another_margin_do_not_slip_into_the_report(finished):
