@@ -168,8 +168,7 @@ class Level(nn.Module):
 class GroupNorm(nn.GroupNorm):
     """Group normalisation, always computed with channels first; its output has its input's layout.
 
-    With channels last torch's backward pass takes a CPU longer than the convolutions around it; two copies
-    are cheaper (`benchmarks/step.py`, width 8).
+    With channels last torch's backward pass takes a CPU longer than two copies to and fro.
     """
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
