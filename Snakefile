@@ -4,6 +4,7 @@ snakemake --cores 8 --resources gpu=1                       the study in config.
 snakemake --cores 8 --configfile studies/dsb2018.yaml       exactly that study
 snakemake --cores 1 data audit                              pages about images and augmentations, before any training
 snakemake --cores 1 tables                                  tables anew from stored evaluations
+snakemake --cores 1 verify                                  every shard against its checksums
 """
 
 from snakemake.utils import min_version
@@ -22,7 +23,6 @@ include: "rules/common.smk"
 
 localrules:
     all,
-    fetch,
     gather,
     plan,
     split,

@@ -22,8 +22,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 
 from stratagem.geometry import Plan, fit
 from stratagem.index import Wanted, build_index
-from stratagem.loader import Loader
 from stratagem.metrics import per_image
+from stratagem.order import Order
 from stratagem.roundtrip import round_trips
 from stratagem.sample import find
 from stratagem.shard import Shards, catalogue, write_shard
@@ -65,8 +65,8 @@ def _measured(plan: Plan, index: pd.DataFrame, classes: list[str]) -> dict:
         start = time.perf_counter()
         write_shard(str(path), index, plan, classes)
         seconds = time.perf_counter() - start
-        loader = Loader(Shards(Path(folder), catalogue([path])), BATCH, seed=0)
-        megabytes, batches = path.stat().st_size / 1e6, _batches_an_epoch(loader)
+        order = Order(Shards(folder, catalogue([path])).shapes, BATCH, seed=0)
+        megabytes, batches = path.stat().st_size / 1e6, _batches_an_epoch(order)
     counts = round_trips(index, plan, len(classes)).assign(strategy="", fold=0, seed=0)
     windows = [w for row in index.itertuples() for w in plan.windows(row.height, row.width, row.pixel_size)]
     image, frame = (sum(math.prod(getattr(w, kind)) for w in windows) for kind in ("inner", "frame"))
@@ -79,10 +79,10 @@ def _measured(plan: Plan, index: pd.DataFrame, classes: list[str]) -> dict:
     }
 
 
-def _batches_an_epoch(loader: Loader) -> int:
+def _batches_an_epoch(order: Order) -> int:
     """Counted over four epochs, since batches of one shape run over an epoch's end."""
     epochs = 4
-    return round(sum(1 for _ in takewhile(lambda batch: batch.epoch < epochs, loader.batches())) / epochs)
+    return round(sum(1 for _ in takewhile(lambda batch: batch.epoch < epochs, order.selections())) / epochs)
 
 
 if __name__ == "__main__":

@@ -91,7 +91,8 @@ def _shipped(given: argparse.Namespace):
 
     from stratagem import training
     from stratagem.execution import choose
-    from stratagem.loader import Loader, prefetched
+    from stratagem.loader import Loader
+    from stratagem.order import Order
     from stratagem.study import Training
     from stratagem.unet import build
 
@@ -99,7 +100,8 @@ def _shipped(given: argparse.Namespace):
     model = execution.place(build("unet", 2, width=given.width, depth=4, seed=0))
     optimizer = torch.optim.AdamW(model.parameters(), fused=True)
     options = training.Options(batch_size=BATCH, steps=10**6, **Training().model_dump())
-    batches = prefetched(Loader(_shards(given.size), BATCH, seed=0).batches())
+    shards = _shards(given.size)
+    batches = Loader(shards, Order(shards.shapes, BATCH, seed=0)).batches()
     if given.row == "fixed batch":
         batches = itertools.repeat(next(batches))
 

@@ -64,7 +64,7 @@ wildcard_constraints:
     source=one_of(STUDY.sources),
     strategy=one_of(STUDY.strategies),
     domain=one_of(DOMAINS),
-    shard=one_of(range(STUDY.shards)),
+    shard=one_of(range(STUDY.shards.files)),
     fold=one_of(range(STUDY.folds)),
     seed=one_of({*STUDY.seeds, *(STUDY.sources[name].seed for name in TAUGHT)}),
 
@@ -98,13 +98,14 @@ def is_demo(folder):
     return Path(folder).is_relative_to(DEMO)
 
 
-def training_inputs(root, resolution, augmentation, seed):
-    """The index, plan, shards and manifest of one data set, for one way to train on it."""
+def training_inputs(root, resolution, augmentation, seed, storage="shards"):
+    """The index, plan, shards (unless the images themselves are read) and manifest of one data set."""
     found = {
         "index": f"{root}/index.parquet",
         "plan": f"{root}/resolutions/{resolution}/plan.json",
-        "shards": f"{root}/resolutions/{resolution}/shards.parquet",
     }
+    if storage != "files":
+        found["shards"] = f"{root}/resolutions/{resolution}/shards.parquet"
     if augmentation is not None:
         found["manifest"] = f"{root}/augmentations/{augmentation}/seed{seed}.parquet"
     return found
@@ -120,7 +121,9 @@ def pretrain_inputs(wildcards):
 def train_inputs(wildcards):
     """What one run reads; a manifest and weights only where its strategy names them."""
     strategy = STUDY.strategies[wildcards.strategy]
-    found = training_inputs(RESULTS, strategy.resolution, strategy.augmentation, wildcards.seed)
+    found = training_inputs(
+        RESULTS, strategy.resolution, strategy.augmentation, wildcards.seed, strategy.loader.storage
+    )
     found["splits"] = f"{RESULTS}/splits.parquet"
     if strategy.init is not None:
         found["weights"] = f"{RESULTS}/sources/{strategy.init.source}/model.safetensors"

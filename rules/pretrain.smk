@@ -1,6 +1,10 @@
 """Sources of weights: a data set's shards, a file or an address in; weights that strategies start from out."""
 
 
+localrules:
+    fetch,
+
+
 rule pretrain:
     input:
         unpack(pretrain_inputs),
@@ -19,8 +23,13 @@ rule pretrain:
     threads: STUDY.threads
     resources:
         gpu=GPU,
-        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        mem_mb=lambda wildcards, attempt: (3000 + STUDY.loader.memory_mb) * attempt,
         runtime=720,
+        # How batches are made changes no result, so it is no parameter.
+        workers=STUDY.loader.workers,
+        loader_mb=STUDY.loader.memory_mb,
+        read=STUDY.loader.read,
+        verify=int(STUDY.loader.verify),
     params:
         source=sources("run", script="pretrain.py"),
         recipe=lambda wildcards: STUDY.pretraining(wildcards.source).model_dump(mode="json"),

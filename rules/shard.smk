@@ -1,4 +1,13 @@
-"""The index and a plan in; HDF5 shards of framed samples out, and a catalogue of where each sample is."""
+"""The index and a plan in; HDF5 shards out, a catalogue of where each sample is, and whether all are whole."""
+
+SHARDED = sorted(
+    {
+        f"{RESULTS}/resolutions/{strategy.resolution}"
+        for strategy in STUDY.strategies.values()
+        if strategy.loader.storage != "files"
+    }
+    | {f"{RESULTS}/sources/{name}/resolutions/{STUDY.sources[name].resolution}" for name in TAUGHT}
+)
 
 
 rule shard:
@@ -20,7 +29,8 @@ rule shard:
     params:
         source=sources("shard", script="shard.py"),
         classes=lambda wildcards: list(dataset(wildcards).classes),
-        shards=STUDY.shards,
+        shards=STUDY.shards.files,
+        compression=STUDY.shards.compression,
     message:
         "Write shard {wildcards.shard} of resolution {wildcards.resolution}."
     script:
@@ -31,7 +41,7 @@ rule gather:
     input:
         shards=expand(
             "{root}/resolutions/{resolution}/{shard}.h5",
-            shard=range(STUDY.shards),
+            shard=range(STUDY.shards.files),
             allow_missing=True,
         ),
     output:
@@ -52,3 +62,23 @@ rule gather:
         "List where each sample of resolution {wildcards.resolution} is."
     script:
         "../scripts/gather.py"
+
+
+rule verify:
+    input:
+        shards=[f"{folder}/shards.parquet" for folder in SHARDED],
+    log:
+        f"{RESULTS}/logs/verify.log",
+    # No benchmark: Snakemake would take it for an output, and the second call would do nothing.
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=120,
+    params:
+        source=sources("shard", script="verify.py"),
+    message:
+        "Compare every sample of every shard with its checksum."
+    script:
+        "../scripts/verify.py"

@@ -17,8 +17,13 @@ rule train:
     threads: STUDY.threads
     resources:
         gpu=GPU,
-        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        mem_mb=lambda wildcards, attempt: (3000 + STUDY.loader.memory_mb) * attempt,
         runtime=720,
+        # How batches are made changes no result, so it is no parameter.
+        workers=STUDY.loader.workers,
+        loader_mb=STUDY.loader.memory_mb,
+        read=STUDY.loader.read,
+        verify=int(STUDY.loader.verify),
     params:
         source=sources("run", script="train.py"),
         recipe=recipe,

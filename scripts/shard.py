@@ -16,4 +16,4 @@ with running(snakemake):
     mine = index[[member(sample, params.shards) == number for sample in index["sample"]]]
     log.info("%d samples", len(mine))
     plan = Plan.from_record(json.loads(Path(snakemake.input.plan).read_text()))
-    write_shard(snakemake.output.shard, mine, plan, params.classes)
+    write_shard(snakemake.output.shard, mine, plan, params.classes, params.compression)

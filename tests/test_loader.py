@@ -1,36 +1,70 @@
-"""Batches hold every sample once an epoch, in an order that the seed alone fixes."""
+"""Batches are what order, storage and manifest say, however many threads and processes make them."""
 
+import bisect
+import functools
+import hashlib
 import itertools
+import multiprocessing
+import pickle
 import threading
+import time
+import tracemalloc
+from dataclasses import replace
 
+import h5py
 import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from stratagem.augment import apply, paste
+from stratagem.errors import LoaderError, ShardError
 from stratagem.geometry import fit
 from stratagem.index import Wanted, build_index
-from stratagem.loader import Loader, Memory, Synthesis, order, prefetched
-from stratagem.manifest import Manifest, write
+from stratagem.loader import Loader, Synthesis
+from stratagem.manifest import Manifest, _hash, write
+from stratagem.order import Order
 from stratagem.sample import find
 from stratagem.shard import Shards, catalogue, write_shard
-from stratagem.transforms import Policy, strength
+from stratagem.storage import Files, Memory
+from stratagem.transforms import SEEDS, Policy, strength
 
 CLASSES = ["a", "b", "c"]
 PLANS = {"native": {}, "resize": {}, "tile": {"size": (4, 4), "overlap": 0.5}}
+METHODS = ["fork", "spawn", "forkserver"]
+MB = 2**20
 
 
 @pytest.fixture
-def storages(dataset, tmp_path):
-    """The tiny data set by plan: three shapes of frame, one shape, several windows a sample."""
+def index(dataset):
+    """Of the tiny data set."""
     found = find(*map(str, dataset), "{stem}", None)
-    index = build_index(found, Wanted(CLASSES, {"encoding": "indices"})).table
-    storages = {}
-    for name, options in PLANS.items():
+    return build_index(found, Wanted(CLASSES, {"encoding": "indices"})).table
+
+
+@pytest.fixture
+def stored(index, tmp_path):
+    """Writes the tiny data set by a plan; the catalogue's folder and table."""
+
+    def written(name: str, **options) -> tuple:
         path = tmp_path / name / "0.h5"
-        plan = fit(name, index[["height", "width"]].to_numpy(), 4, **options)
-        write_shard(path, index, plan, CLASSES)
-        storages[name] = Shards(path.parent, catalogue([path]))
-    return storages
+        write_shard(path, index, fit(name, index[["height", "width"]].to_numpy(), 4, **options), CLASSES)
+        return path.parent, catalogue([path])
+
+    return written
+
+
+@pytest.fixture
+def storages(stored):
+    """The tiny data set by a plan: three shapes of frame, one shape, several windows a sample."""
+    return functools.cache(lambda name: Shards(*stored(name, **PLANS[name])))
+
+
+@pytest.fixture
+def large(stored):
+    """Seven samples of a megabyte each."""
+    return Shards(*stored("resize", size=(512, 512)))
 
 
 @pytest.fixture
@@ -39,21 +73,46 @@ def manifest(tmp_path):
 
     def drawn(storage, variants: int, seed: int = 0, **ranges) -> Manifest:
         policy = Policy(variants, {name: strength(name, given) for name, given in ranges.items()})
-        write(policy, seed, set(storage.table["sample"]), tmp_path / "manifest.parquet")
-        return Manifest(tmp_path / "manifest.parquet")
+        write(policy, seed, set(storage.names), tmp_path / "manifest.parquet")
+        return Manifest(tmp_path / "manifest.parquet", storage.names)
 
     return drawn
 
 
-def _batches(loader: Loader, count: int) -> list:
-    return list(itertools.islice(loader.batches(), count))
+def _loader(storage, batch_size: int, seed: int = 0, synthesis=None, workers: int = 1, **options) -> Loader:
+    """The order's options among others."""
+    own = {name: options.pop(name) for name in ("memory_mb", "allocate") if name in options}
+    return Loader(storage, Order(storage.shapes, batch_size, seed, **options), synthesis, workers, **own)
+
+
+def _batches(loader: Loader, count: int, start: int = 0) -> list:
+    """Copies, as a batch is overwritten when a later one is made."""
+    batches = loader.batches(start)
+    kept = [
+        replace(batch, image=batch.image.copy(), mask=batch.mask.copy())
+        for batch in itertools.islice(batches, count)
+    ]
+    batches.close()
+    return kept
+
+
+def _hashes(loader: Loader, count: int, start: int = 0) -> list[str]:
+    """Of all that a batch says and holds."""
+    return [
+        hashlib.blake2b(
+            batch.image.tobytes()
+            + batch.mask.tobytes()
+            + repr((batch.samples, batch.epoch, batch.rows)).encode()
+        ).hexdigest()
+        for batch in _batches(loader, count, start)
+    ]
 
 
 def _sample(storage, place: int) -> tuple[np.ndarray, np.ndarray]:
-    shape = storage.shape(place)
-    image, mask = np.empty((*shape, 3), np.uint8), np.empty(shape, np.uint8)
-    storage.read(place, image, mask)
-    return image, mask
+    height, width = storage.shapes[place]
+    image, mask = np.empty((1, height, width, 3), np.uint8), np.empty((1, height, width), np.uint8)
+    storage.read(np.array([place]), image, mask)
+    return image[0], mask[0]
 
 
 def _equal(one, other) -> bool:
@@ -65,129 +124,317 @@ def _equal(one, other) -> bool:
     )
 
 
+@pytest.fixture
+def at_work():
+    """The threads that were started since the test began and have not ended."""
+    before = set(threading.enumerate())
+    return lambda: set(threading.enumerate()) - before
+
+
+# What a batch holds
+
+
+@pytest.mark.parametrize("plan", PLANS)
+@pytest.mark.parametrize("last", ["fill", "keep", "drop"])
+def test_a_batch_holds_the_samples_it_names(storages, plan, last):
+    """Each image and mask is that of the sample named at its place, in the order that the order says."""
+    storage = storages(plan)
+    loader = _loader(storage, 2, last=last)
+    for batch, selection in zip(_batches(loader, 9), loader.order.selections(), strict=False):
+        np.testing.assert_array_equal(batch.places, selection.places)
+        assert batch.epoch == selection.epoch
+        assert len(batch) == len(batch.samples) == len(batch.image)
+        assert batch.samples == [storage.names[place] for place in selection.places]
+        assert batch.image.dtype == batch.mask.dtype == np.uint8
+        assert batch.image.shape == (*batch.mask.shape, 3)
+        for place, image, mask in zip(batch.places, batch.image, batch.mask, strict=True):
+            expected = _sample(storage, place)
+            np.testing.assert_array_equal(image, expected[0])
+            np.testing.assert_array_equal(mask, expected[1])
+
+
 @pytest.mark.parametrize("batch_size", [1, 2, 3, 7, 20])
 def test_mixed_shapes_show_every_sample_once_an_epoch(storages, batch_size):
     """With mixed shapes each epoch shows each sample once, in batches of one shape."""
-    storage = storages["native"]
-    shapes = dict(zip(storage.table["sample"], map(storage.shape, range(7)), strict=True))
-    for epoch, batches in itertools.islice(
-        itertools.groupby(Loader(storage, batch_size, 0).batches(), key=lambda batch: batch.epoch), 4
-    ):
+    loader = _loader(storages("native"), batch_size)
+    for _, batches in itertools.groupby(_batches(loader, 20), key=lambda batch: batch.epoch):
         batches = list(batches)
-        assert sorted(itertools.chain(*(batch.samples for batch in batches))) == sorted(shapes), epoch
-        for batch in batches:
-            assert 1 <= len(batch.samples) <= batch_size
-            assert {shapes[sample] for sample in batch.samples} == {batch.mask.shape[1:]}
-            assert batch.image.shape == (*batch.mask.shape, 3)
-            assert batch.image.dtype == batch.mask.dtype == np.uint8
-        assert len(batches) == sum(
-            -(-list(shapes.values()).count(s) // batch_size) for s in set(shapes.values())
-        )
-
-
-@pytest.mark.parametrize("batch_size", [1, 2, 3, 7, 20])
-def test_equal_shapes_give_full_batches(storages, batch_size):
-    """With one shape all batches are full, over the ends of epochs, and each epoch shows each sample once."""
-    batches = _batches(Loader(storages["resize"], batch_size, 0), 12)
-    assert {len(batch.samples) for batch in batches} == {batch_size}
-    shown = list(itertools.chain(*(batch.samples for batch in batches)))
-    for start in range(0, len(shown) - 6, 7):
-        assert sorted(shown[start : start + 7]) == sorted(storages["resize"].table["sample"])
-    for number, batch in enumerate(batches, 1):
-        assert batch.epoch == (number * batch_size - 1) // 7
-
-
-def test_a_batch_holds_the_samples_it_names(storages):
-    """Each image and mask in a batch is that of the sample named at its place."""
-    storage = storages["native"]
-    places = {sample: place for place, sample in enumerate(storage.table["sample"])}
-    for batch in _batches(Loader(storage, 2, 0), 6):
-        for sample, image, mask in zip(batch.samples, batch.image, batch.mask, strict=True):
-            expected = np.empty_like(image), np.empty_like(mask)
-            storage.read(places[sample], *expected)
-            np.testing.assert_array_equal(image, expected[0])
-            np.testing.assert_array_equal(mask, expected[1])
+        if batches[0].epoch < 2:
+            shown = sorted(itertools.chain(*(batch.samples for batch in batches)))
+            assert shown == storages("native").names.tolist()
 
 
 @pytest.mark.parametrize("batch_size", [1, 5])
 def test_an_epoch_shows_every_tile_once(storages, batch_size):
     """Tiles are drawn as images are: each once an epoch, in full batches that mix samples."""
-    storage = storages["tile"]
+    storage = storages("tile")
     count = len(storage)
-    assert count > 7 and storage.table["window"].max() > 0
-    batches = _batches(Loader(storage, batch_size, 0), -(-2 * count // batch_size))
+    assert count > 7 and storage.windows.max() > 0
+    batches = _batches(_loader(storage, batch_size), -(-2 * count // batch_size))
     drawn = [
         (sample, image.tobytes(), mask.tobytes())
         for batch in batches
         for sample, image, mask in zip(batch.samples, batch.image, batch.mask, strict=True)
     ]
-    held = []
-    for place, sample in enumerate(storage.table["sample"]):
-        image, mask = np.empty((4, 4, 3), np.uint8), np.empty((4, 4), np.uint8)
-        storage.read(place, image, mask)
-        held.append((sample, image.tobytes(), mask.tobytes()))
+    held = [
+        (storage.names[place], *(array.tobytes() for array in _sample(storage, place)))
+        for place in range(count)
+    ]
     assert len(set(held)) == count  # no tile could stand for another
     for epoch in range(2):
         assert sorted(drawn[epoch * count : (epoch + 1) * count]) == sorted(held)
-    assert [sample for sample, *_ in drawn[:count]] != sorted(storage.table["sample"])
-
-
-def test_the_order_is_a_function_of_seed_and_epoch():
-    """An epoch's order is a permutation, the same for the same seed and epoch, else another."""
-    orders = [tuple(order(seed, epoch, 20)) for seed in range(3) for epoch in range(3)]
-    assert len(set(orders)) == 9
-    assert all(sorted(one) == list(range(20)) for one in orders)
-    np.testing.assert_array_equal(order(2, 1, 20), orders[7])
-
-
-def test_golden_order():
-    """The order does not drift from one version to the next."""
-    assert order(0, 0, 7).tolist() == [0, 5, 1, 6, 2, 4, 3]
-    assert order(0, 1, 7).tolist() == [2, 1, 3, 4, 0, 5, 6]
-    assert order(1, 0, 7).tolist() == [0, 5, 4, 1, 2, 6, 3]
+    assert [sample for sample, *_ in drawn[:count]] != sorted(storage.names)
 
 
 @pytest.mark.parametrize("plan", PLANS)
 def test_the_seed_governs_the_batches(storages, plan):
     """The same seed gives the same bytes, another seed another order."""
-    first, again, other = (_batches(Loader(storages[plan], 2, seed), 8) for seed in (0, 0, 1))
+    first, again, other = (_batches(_loader(storages(plan), 2, seed), 8) for seed in (0, 0, 1))
     assert all(map(_equal, first, again))
     assert [batch.samples for batch in first] != [batch.samples for batch in other]
 
 
+def test_a_part_of_a_batch(storages, manifest):
+    """Its images, masks, samples and rows are those of that part."""
+    storage = storages("resize")
+    synthesis = Synthesis(storage, manifest(storage, 2, rotation=9), on_device=True)
+    (batch,) = _batches(_loader(storage, 5, 0, synthesis), 1)
+    part = batch[1:3]
+    assert len(part) == 2
+    assert (part.samples, part.rows, part.epoch) == (batch.samples[1:3], batch.rows[1:3], 0)
+    np.testing.assert_array_equal(part.image, batch.image[1:3])
+    np.testing.assert_array_equal(part.mask, batch.mask[1:3])
+
+
+def test_a_batch_tells_what_it_took(storages, manifest):
+    """Reading is a part of making; where nothing is made of what is read it is all of it."""
+    storage = storages("native")
+    for synthesis in (None, Synthesis(storage, manifest(storage, 2, elastic=0.1))):
+        for batch in _batches(_loader(storage, 3, 0, synthesis), 5):
+            assert 0 < batch.reading_s <= batch.making_s
+
+
+# Where samples are kept, who makes the batches, and where one starts: no matter
+
+
 @pytest.mark.parametrize("augmented", [False, True])
 @pytest.mark.parametrize("plan", PLANS)
-def test_memory_and_shards_give_the_same_bytes(storages, manifest, plan, augmented):
-    """Where the samples are kept changes no byte of any batch."""
-    shards = storages[plan]
+def test_where_samples_are_kept_changes_no_batch(storages, index, manifest, plan, augmented):
+    """Shards, memory and the images themselves give the same bytes."""
+    shards = storages(plan)
+    files = Files(index, fit(plan, index[["height", "width"]].to_numpy(), 4, **PLANS[plan]))
     drawn = manifest(shards, 3, rotation=40, contrast=2, cutmix=(0.5, 1)) if augmented else None
-    memory = Memory(shards)
-    assert len(memory) == len(shards)
-    places = range(len(shards))
-    assert [memory.shape(place) for place in places] == [shards.shape(place) for place in places]
-    one, other = (
-        _batches(Loader(storage, 3, 0, drawn and Synthesis(storage, drawn)), 9)
-        for storage in (shards, memory)
-    )
-    assert all(map(_equal, one, other))
+    found = [
+        _hashes(_loader(storage, 3, 0, drawn and Synthesis(storage, drawn)), 9)
+        for storage in (shards, Memory(shards, 1), files)
+    ]
+    assert found[0] == found[1] == found[2]
+    assert len(set(found[0])) == 9
+
+
+@pytest.mark.parametrize("workers", [1, 2, 8])
+@pytest.mark.parametrize("augmented", [False, True])
+@pytest.mark.parametrize("plan", PLANS)
+def test_the_number_of_workers_changes_no_batch(storages, manifest, plan, augmented, workers):
+    """One thread, several, or none: the same batches in the same order."""
+    storage = storages(plan)
+    synthesis = None
+    if augmented:
+        synthesis = Synthesis(storage, manifest(storage, 3, rotation=40, elastic=0.1, cutmix=(0.5, 1)))
+    expected = _hashes(_loader(storage, 2, 0, synthesis, workers=0), 30)
+    assert _hashes(_loader(storage, 2, 0, synthesis, workers=workers), 30) == expected
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("plan", PLANS)
+def test_a_loader_goes_on_at_any_batch(storages, manifest, plan, workers, weighted):
+    """Started at a batch it gives that one and those that follow, their synthetic images included."""
+    storage = storages(plan)
+    weights = np.linspace(0.2, 3, len(storage)) if weighted else None
+    synthesis = Synthesis(storage, manifest(storage, 5, rotation=40, cutmix=(0.5, 1)))
+    loader = _loader(storage, 2, 0, synthesis, workers, weights=weights)
+    whole = _hashes(loader, 16)
+    for start in (1, 3, 4, 11):
+        assert _hashes(loader, 4, start) == whole[start : start + 4]
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+@pytest.mark.parametrize("method", METHODS)
+def test_another_process_makes_the_same_batches(storages, manifest, method):
+    """However it was started, and while the threads of a loader are at work here."""
+    storage = storages("native")
+    synthesis = Synthesis(storage, manifest(storage, 3, rotation=40, elastic=0.1, cutmix=(0.5, 1)))
+    order = Order(storage.shapes, 2, 0)
+    here = Loader(storage, order, synthesis, workers=2).batches()
+    next(here)
+    context = multiprocessing.get_context(method)
+    receiving, sending = context.Pipe(duplex=False)
+    code = f"import runpy; runpy.run_path({__file__!r})['_send'](sending, *parts)"
+    scope = {"sending": sending, "parts": (storage, order, synthesis)}
+    process = context.Process(target=exec, args=(code, scope))
+    process.start()
+    assert receiving.poll(60)
+    there = receiving.recv()
+    process.join(60)
+    here.close()
+    assert process.exitcode == 0
+    assert there == _hashes(Loader(storage, order, synthesis), 12)
+
+
+def _send(sending, storage, order: Order, synthesis: Synthesis) -> None:
+    sending.send(_hashes(Loader(storage, order, synthesis, workers=2), 12))
+
+
+def test_a_loader_is_sent_to_another_process(storages, manifest):
+    """A loader as a whole, with its synthesis, gives the same batches where it arrives."""
+    storage = storages("native")
+    loader = _loader(storage, 2, 0, Synthesis(storage, manifest(storage, 3, rotation=40)), workers=2)
+    assert _hashes(pickle.loads(pickle.dumps(loader)), 6) == _hashes(loader, 6)
+
+
+def test_ranks_share_the_batches(storages, manifest):
+    """Processes that train together make, in turn, the batches that one alone would make."""
+    storage = storages("native")
+    synthesis = Synthesis(storage, manifest(storage, 3, rotation=40))
+    parts = [_hashes(_loader(storage, 2, 0, synthesis, rank=rank, ranks=3), 4) for rank in range(3)]
+    assert list(itertools.chain(*zip(*parts, strict=True))) == _hashes(_loader(storage, 2, 0, synthesis), 12)
+
+
+# Buffers
+
+
+@pytest.mark.parametrize("workers", [0, 1, 2, 5])
+@pytest.mark.parametrize("plan", PLANS)
+def test_buffers_are_filled_again(storages, plan, workers):
+    """However many batches are made, they lie in as many buffers as the loader says."""
+    loader = _loader(storages(plan), 2, workers=workers)
+    assert loader.ahead == workers + 1
+    used = {batch.image.ctypes.data for batch in itertools.islice(loader.batches(), 60)}
+    assert len(used) == loader.ahead
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_a_batch_stays_until_the_next_is_asked_for(storages, workers):
+    """What is in use is not overwritten by the threads that make batches ahead."""
+    loader = _loader(storages("resize"), 2, workers=workers)
+    expected = _batches(_loader(storages("resize"), 2, workers=0), 40)
+    for batch, right in zip(loader.batches(), expected, strict=False):
+        for _ in range(3):  # others are made meanwhile
+            assert _equal(batch, right)
+
+
+def test_buffers_are_those_allocated(storages):
+    """Each is asked for once, large enough for the largest batch, and image and mask lie in it."""
+    buffers = []
+
+    def allocate(size: int) -> np.ndarray:
+        buffers.append(np.zeros(size, np.uint8))
+        return buffers[-1]
+
+    loader = _loader(storages("native"), 3, workers=2, allocate=allocate)
+    for batch in itertools.islice(loader.batches(), 20):
+        assert any(np.shares_memory(batch.image, buffer) for buffer in buffers)
+        assert any(np.shares_memory(batch.mask, buffer) for buffer in buffers)
+        assert not np.shares_memory(batch.image, batch.mask)
+        assert batch.image.flags.c_contiguous and batch.mask.flags.c_contiguous
+    # three of 8x8 or one of 12x8
+    assert [buffer.size for buffer in buffers] == [4 * 3 * 8 * 8] * loader.ahead == [768] * 3
+
+
+def test_a_buffer_holds_a_sample_that_is_shown_several_times(storages):
+    """With weights a batch may be one rare sample alone, more often than there are samples of its shape."""
+    storage = storages("native")
+    weights = np.where(storage.names == "sub/f", 50.0, 1.0)
+    batches = _batches(_loader(storage, 5, weights=weights, last="keep"), 6)
+    assert ["sub/f"] * 5 in [batch.samples for batch in batches]
+
+
+def test_few_batches_are_made_ahead_where_memory_is_little(large):
+    """The fewer megabytes there are the fewer buffers, and the same batches; two are the least."""
+    expected = _hashes(_loader(large, 1, workers=0), 8)
+    for memory_mb, ahead in ((1024, 9), (6, 5), (4, 3), (3, 2)):
+        loader = _loader(large, 1, workers=8, memory_mb=memory_mb)
+        assert loader.ahead == ahead
+        assert ahead <= loader.held_mb <= min(memory_mb, ahead + 0.1)
+        used = {batch.image.ctypes.data for batch in itertools.islice(loader.batches(), 12)}
+        assert len(used) == ahead
+        assert _hashes(loader, 8) == expected
+
+
+def test_too_little_memory_is_refused(large):
+    """Where two batches do not fit the sentence says how much they take, and what to do."""
+    with pytest.raises(
+        LoaderError,
+        match=r"`loader\.memory_mb`: expected no more than 7 MB for samples and batches, but "
+        r"found 9 MB, 2 batches of 4 MB among it\. Raise it.*`loader\.batch_size`",
+    ):
+        _loader(large, 4, workers=1, memory_mb=7).batches()
+    with pytest.raises(LoaderError, match=r"found 5 MB, 1 batches? of 4 MB among it"):
+        _loader(large, 4, workers=0, memory_mb=4).batches()
+    assert _loader(large, 4, workers=0, memory_mb=5).ahead == 1
+
+
+def test_samples_in_memory_count(large):
+    """What is held of the samples leaves the less for batches."""
+    memory = Memory(large, 7)
+    assert _loader(memory, 1, workers=8, memory_mb=12).ahead == 5
+    assert _loader(memory, 1, workers=8, memory_mb=12).held_mb == 12
+    with pytest.raises(LoaderError, match="found 9 MB"):
+        _loader(memory, 1, memory_mb=8).batches()
+
+
+def test_nothing_is_allocated_before_memory_is_seen_to_suffice(large):
+    """A loader that is refused has taken no buffer."""
+    asked = []
+    with pytest.raises(LoaderError):
+        _loader(large, 4, memory_mb=7, allocate=asked.append).batches()
+    assert asked == []
+
+
+def test_a_sample_takes_few_bytes(tmp_path):
+    """Of twenty thousand samples little more is held than the name of each and where it lies."""
+    count = 20_000
+    with h5py.File(tmp_path / "0.h5", "w") as file:
+        file.attrs.update(format="stratagem-shard", version=3)
+        file.create_dataset("4x4/image", data=np.zeros((count, 4, 4, 3), np.uint8), chunks=(1, 4, 4, 3))
+        file.create_dataset("4x4/mask", data=np.zeros((count, 4, 4), np.uint8), chunks=(1, 4, 4))
+    rows = {"sample": [f"{number:06}" for number in range(count)], "window": 0, "file": "0.h5"}
+    rows |= {"group": "4x4", "row": range(count), "height": 4, "width": 4, "classes": "0", "checksum": 0}
+    table = pd.DataFrame(rows)
+    tracemalloc.start()
+    strings = pa.total_allocated_bytes() - table["sample"].array.nbytes  # the names are held on
+    shards = Shards(tmp_path, table)
+    loader = _loader(shards, 4, workers=2, weights=np.ones(count))
+    for _ in zip(range(3), loader.batches(), strict=False):
+        pass
+    held = tracemalloc.get_traced_memory()[0] + pa.total_allocated_bytes() - strings
+    tracemalloc.stop()
+    assert held < 120 * count
+    assert shards.nbytes < 70 * count
+    assert held > 40 * count  # else it would not have been measured
+
+
+# Synthetic images
 
 
 def test_training_on_memory_leaves_it_as_it_was(storages, manifest):
     """Augmented batches never write into what is held in memory."""
-    memory = Memory(storages["resize"])
-    before = _batches(Loader(memory, 7, 0), 1)
+    memory = Memory(storages("resize"), 1)
+    before = _hashes(_loader(memory, 7), 1)
     drawn = manifest(memory, 2, rotation=90, brightness=0.5, cutmix=(0.9, 1))
     for on_device in (False, True):
-        for batch in _batches(Loader(memory, 7, 0, Synthesis(memory, drawn, on_device=on_device)), 3):
+        synthesis = Synthesis(memory, drawn, on_device=on_device)
+        for batch in itertools.islice(_loader(memory, 7, 0, synthesis).batches(), 3):
             batch.image[...] = 0
-    assert _equal(before[0], _batches(Loader(memory, 7, 0), 1)[0])
+    assert _hashes(_loader(memory, 7), 1) == before
 
 
 def test_epoch_e_takes_variant_e(storages, manifest):
     """Epoch e shows each sample by its own variant e, and starts over when the variants are used up."""
-    storage = storages["resize"]
+    storage = storages("resize")
     drawn = manifest(storage, 2, seed=5, rotation=90, translation=0.2)
-    plain, synthetic = (_batches(Loader(storage, 7, 0, one), 3) for one in (None, Synthesis(storage, drawn)))
+    plain, synthetic = (_batches(_loader(storage, 7, 0, one), 3) for one in (None, Synthesis(storage, drawn)))
     for epoch in range(3):
         assert plain[epoch].samples == synthetic[epoch].samples
         for number, sample in enumerate(plain[epoch].samples):
@@ -199,60 +446,115 @@ def test_epoch_e_takes_variant_e(storages, manifest):
 
 def test_tiles_of_one_sample_take_different_variants(storages, manifest):
     """In epoch e the tile w takes variant e + w, so one epoch shows a sample in more than one way."""
-    storage = storages["tile"]
+    storage = storages("tile")
     drawn, count = manifest(storage, 3, seed=5, rotation=90, brightness=0.5), len(storage)
     plain, synthetic = (
-        _batches(Loader(storage, count, 0, one), 2) for one in (None, Synthesis(storage, drawn))
+        _batches(_loader(storage, count, 0, one), 2) for one in (None, Synthesis(storage, drawn))
     )
     for epoch in range(2):
-        for number, place in enumerate(order(0, epoch, count)):
-            sample, window = storage.table[["sample", "window"]].iloc[place]
-            row = drawn.row(sample, (epoch + window) % 3)
+        for number, place in enumerate(plain[epoch].places):
+            row = drawn.row(storage.names[place], (epoch + storage.windows[place]) % 3)
             image, mask = apply(row, plain[epoch].image[number], plain[epoch].mask[number])
             np.testing.assert_array_equal(synthetic[epoch].image[number], image)
             np.testing.assert_array_equal(synthetic[epoch].mask[number], mask)
 
 
+@pytest.mark.parametrize("on_device", [False, True])
+def test_a_sample_shown_several_times_is_another_image_each_time(storages, manifest, on_device):
+    """Balanced sampling repeats a rare sample by its further variants, not by the same image."""
+    storage = storages("resize")
+    weights = np.where(storage.names == "c", 6.0, 1.0)
+    drawn = manifest(storage, 12, rotation=90, brightness=0.3)
+    loader = _loader(
+        storage, 7, 0, Synthesis(storage, drawn, on_device=on_device), weights=weights, last="keep"
+    )
+    rare, seen = storage.names.tolist().index("c"), []
+    for batch, selection in zip(_batches(loader, 3), loader.order.selections(), strict=False):
+        for number, (place, showing) in enumerate(zip(selection.places, selection.showings, strict=True)):
+            row = drawn.row(storage.names[place], showing % 12)
+            image, mask = _sample(storage, place)
+            if on_device:
+                assert batch.rows[number] == row
+            else:
+                image, mask = apply(row, image, mask)
+            np.testing.assert_array_equal(batch.image[number], image)
+            np.testing.assert_array_equal(batch.mask[number], mask)
+            if place == rare:
+                seen.append(tuple(row.items()))
+    assert len(seen) >= 9
+    assert len(set(seen)) == len(seen)
+
+
 @pytest.mark.parametrize("plan", PLANS)
 def test_cutmix_takes_its_rectangle_from_the_partner(storages, manifest, plan):
     """Whatever the partner's size, what is pasted is the partner that the row draws, before all else acts."""
-    storage = storages[plan]
+    storage = storages(plan)
     synthesis = Synthesis(storage, manifest(storage, 2, cutmix=(1, 1), rotation=30))
     for place in range(len(storage)):
         (image, mask), (found, found_mask) = _sample(storage, place), _sample(storage, place)
-        row = synthesis.make(place, 1, found, found_mask)
+        row, reading_s = synthesis.make(place, 1, found, found_mask)
+        assert reading_s > 0
         partner = synthesis.partner(row, place)
-        assert storage.table["sample"].iat[partner] != storage.table["sample"].iat[place]
+        assert storage.names[partner] != storage.names[place]
         paste(row, image, mask, *_sample(storage, partner))
         image, mask = apply(row, image, mask)
         np.testing.assert_array_equal(found, image)
         np.testing.assert_array_equal(found_mask, mask)
 
 
-def test_a_sample_alone_has_no_partner(storages, manifest):
+def _partner(storage, drawn: int, place: int) -> int:
+    """The partner's place by definition: the next name on the ring, its window of the same number."""
+    names = storage.names.tolist()
+    ring = sorted((_hash(name) % SEEDS, name) for name in set(names))
+    start = bisect.bisect_left(ring, (drawn, ""))
+    turned = [ring[(start + step) % len(ring)][1] for step in range(2)]
+    partner = next(name for name in turned if name != names[place])
+    windows = [number for number, name in enumerate(names) if name == partner]
+    return windows[storage.windows[place] % len(windows)]
+
+
+@pytest.mark.parametrize("plan", PLANS)
+def test_a_partner_is_the_next_on_the_ring(storages, manifest, plan):
+    """Whatever was drawn, and in whichever order the samples stand."""
+    whole = storages(plan)
+    drawn = manifest(whole, 1)
+    turned = Shards(whole._folder, catalogue([whole._folder / "0.h5"])[::-1])
+    for storage in (whole, turned):
+        synthesis = Synthesis(storage, drawn)
+        for place in range(len(storage)):
+            for value in [*range(0, SEEDS, SEEDS // 40), SEEDS - 1]:
+                found = synthesis.partner({"cutmix_partner": value}, place)
+                assert found == _partner(storage, value, place)
+
+
+def test_a_sample_alone_has_no_partner(stored, manifest):
     """With one training sample cutmix does nothing."""
-    storage = storages["resize"]
-    alone = Shards(storage._folder, storage.table[:1])
+    folder, table = stored("resize")
+    alone = Shards(folder, table[:1])
     synthesis = Synthesis(alone, manifest(alone, 1, cutmix=(1, 1)))
     image, mask = _sample(alone, 0)
     found, found_mask = np.empty_like(image), np.empty_like(mask)
-    assert synthesis.partner(synthesis.make(0, 0, found, found_mask), 0) is None
+    row, _ = synthesis.make(0, 0, found, found_mask)
+    assert row["cutmix"] > 0 and synthesis.partner(row, 0) is None
     np.testing.assert_array_equal(found, image)
     np.testing.assert_array_equal(found_mask, mask)
 
 
-def test_rows_may_be_left_to_the_device(storages, manifest):
-    """Then a batch holds the originals and the rows that are to be applied to them."""
-    storage = storages["resize"]
-    drawn = manifest(storage, 2, rotation=90, brightness=0.3)
+@pytest.mark.parametrize("cutmix", [False, True])
+@pytest.mark.parametrize("workers", [0, 3])
+def test_rows_may_be_left_to_the_device(storages, manifest, cutmix, workers):
+    """Then a batch holds the originals, pasted into where so drawn, and the rows still to be applied."""
+    storage = storages("resize")
+    drawn = manifest(storage, 2, rotation=90, brightness=0.3, **({"cutmix": (0.5, 1)} if cutmix else {}))
     plain, pending, made = (
-        _batches(Loader(storage, 3, 0, synthesis), 3)
+        _batches(_loader(storage, 3, 0, synthesis, workers), 4)
         for synthesis in (None, Synthesis(storage, drawn, on_device=True), Synthesis(storage, drawn))
     )
     for original, batch, synthetic in zip(plain, pending, made, strict=True):
-        assert synthetic.rows is None
-        assert _equal(original, batch)
-        for number, row in enumerate(batch[1:].rows, start=1):
+        assert synthetic.rows is None and original.rows is None
+        assert _equal(original, batch) != cutmix
+        assert batch[1:].rows == batch.rows[1:]
+        for number, row in enumerate(batch.rows):
             image, mask = apply(row, batch.image[number], batch.mask[number])
             np.testing.assert_array_equal(synthetic.image[number], image)
             np.testing.assert_array_equal(synthetic.mask[number], mask)
@@ -260,43 +562,160 @@ def test_rows_may_be_left_to_the_device(storages, manifest):
 
 def test_a_neutral_manifest_shows_the_originals(storages, manifest):
     """An augmentation without strength trains on the originals, byte for byte."""
-    storage = storages["native"]
+    storage = storages("native")
     neutral = Synthesis(storage, manifest(storage, 2))
-    pairs = zip(*(_batches(Loader(storage, 2, 0, one), 9) for one in (None, neutral)), strict=True)
+    pairs = zip(*(_batches(_loader(storage, 2, 0, one), 9) for one in (None, neutral)), strict=True)
     assert all(_equal(*pair) for pair in pairs)
 
 
-def test_prefetching_changes_no_batch(storages, manifest):
-    """Batches made ahead are the same, in the same order."""
-    storage = storages["native"]
-    loader = Loader(storage, 2, 0, Synthesis(storage, manifest(storage, 3, rotation=9)))
-    ahead = itertools.islice(prefetched(loader.batches()), 12)
-    assert all(_equal(*pair) for pair in zip(ahead, _batches(loader, 12), strict=True))
+def test_a_sample_without_a_row_is_refused(storages, manifest):
+    """A manifest of other samples is found out before any batch is made."""
+    few = manifest(Failing(["a", "b", "c"]), 1)
+    with pytest.raises(KeyError, match="d"):
+        Synthesis(storages("resize"), few)
 
 
-def test_prefetching_ends_where_the_batches_end():
-    """A finite run of batches ends as it would without prefetching."""
-    assert list(prefetched(iter(["one", "two", "three"]))) == ["one", "two", "three"]
+# What goes wrong
 
 
-def test_an_error_of_the_reader_is_raised_where_the_batch_is_used(storages):
-    """An error in the reading thread arrives at the training loop, after the batches before it."""
+class Failing:
+    """Samples of which some cannot be read, if asked to from a moment on."""
 
-    def failing():
-        yield from _batches(Loader(storages["resize"], 2, 0), 3)
-        raise OSError("the disk is gone")
+    def __init__(self, names: list[str], fails=(), error: Exception | None = None, moment=None):
+        self.names = pd.array(names, dtype="str")
+        self.windows, self.shapes = np.zeros(len(names), np.int32), np.full((len(names), 2), 4, np.int32)
+        self.nbytes = 0
+        self._fails, self._error, self._moment = set(fails), error, moment
 
-    batches = prefetched(failing())
-    assert len([next(batches) for _ in range(3)]) == 3
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def read(self, places, image, mask) -> None:
+        if self._fails & set(places.tolist()):
+            assert self._moment is None or self._moment.wait(60)
+            raise self._error
+
+
+NINE = [f"s{number}" for number in range(9)]
+TURN = Order(np.full((9, 2), 4), 1, 0).epoch(0)[0].tolist()  # of batches of one
+
+
+def test_a_failure_stops_the_loader_at_once(at_work):
+    """Once a worker has failed its error is raised, and not after the batches that come before it."""
+    moment = threading.Event()
+    storage = Failing(NINE, TURN[8:], OSError("the disk is gone"), moment)
+    batches = _loader(storage, 1, workers=8).batches()
+    assert next(batches).places[0] == TURN[0]
+    moment.set()
     with pytest.raises(OSError, match="the disk is gone"):
+        for _ in range(7):
+            time.sleep(0.05)  # so that the worker comes to fail before the last of them
+            next(batches)
+    assert not at_work()
+
+
+@pytest.mark.parametrize("workers", [0, 1, 2, 8])
+def test_an_error_reaches_who_trains(at_work, workers):
+    """Whoever makes the batches, an error ends them as what it is, and no thread is left."""
+    told = LoaderError(expected="this", found="that", where="here", remedy="Do so.")
+    batches, found = _loader(Failing(NINE, TURN[4:5], told), 1, workers=workers).batches(), []
+    with pytest.raises(LoaderError) as caught:
+        for batch in batches:
+            found.append(int(batch.places[0]))
+    assert caught.value is told
+    assert found == TURN[: len(found)] and len(found) <= 4
+    assert not at_work()
+    with pytest.raises(StopIteration):
         next(batches)
 
 
-def test_stopping_early_leaves_no_thread(storages):
-    """When the budget is spent no reader is left behind."""
-    before = threading.active_count()
-    batches = prefetched(Loader(storages["resize"], 2, 0).batches())
-    next(batches)
-    assert threading.active_count() > before
+@pytest.mark.parametrize("workers", [0, 2])
+def test_damage_is_named(at_work, stored, workers):
+    """A damaged shard ends the loader with the sentence that names its file and sample."""
+    folder, table = stored("resize")
+    with h5py.File(folder / "0.h5") as file:
+        (group,) = set(file) - {"samples"}
+        offset = file[f"{group}/image"].id.get_chunk_info(3).byte_offset
+    with open(folder / "0.h5", "r+b") as file:
+        file.seek(offset)
+        file.write(bytes(20))
+    loader = _loader(Shards(folder, table, verify=True), 2, workers=workers)
+    with pytest.raises(ShardError, match=r"0\.h5.*sample `d`: one with another checksum.*Delete this file"):
+        _batches(loader, 9)
+    assert not at_work()
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_synthetic_image_that_cannot_be_made_is_named(at_work, storages, manifest, tmp_path, workers):
+    """The sentence has the sample, the cause and what to do; the error itself comes with it."""
+    storage = storages("resize")
+    manifest(storage, 2, rotation=90)
+    path = tmp_path / "manifest.parquet"
+    content, metadata = bytearray(path.read_bytes()), pq.read_metadata(path)
+    for number in range(metadata.num_columns):
+        column = metadata.row_group(1).column(number)
+        start = column.dictionary_page_offset or column.data_page_offset
+        content[start : start + column.total_compressed_size] = bytes(column.total_compressed_size)
+    path.write_bytes(content)
+    synthesis = Synthesis(storage, Manifest(path, storage.names))
+    loader = _loader(storage, 7, 0, synthesis, workers)
+    # Of the epochs that show the variant, whose batches are made at the same time.
+    first = "|".join(storage.names[loader.order.epoch(number)[0][0]] for number in (1, 3))
+    batches = loader.batches()
+    with pytest.raises(LoaderError, match=rf"(?s)sample `({first})`: .*found \w+: .*mend it") as caught:
+        list(batches)
+    assert isinstance(caught.value.__cause__, OSError)
+    assert not at_work()
+
+
+def test_an_error_of_a_partner_names_the_sample(manifest):
+    """Where the partner that cutmix reads fails, the sentence says for which sample it was read."""
+    whole = Failing(NINE)
+    drawn = manifest(whole, 1, cutmix=(1, 1))
+    partner = Synthesis(whole, drawn).partner(drawn.row(NINE[TURN[0]], 0), TURN[0])
+    failing = Failing(NINE, [partner], ValueError("odd"))
+    with pytest.raises(LoaderError, match=rf"sample `{NINE[TURN[0]]}`: .*found ValueError: odd"):
+        next(_loader(failing, 1, 0, Synthesis(failing, drawn), workers=0).batches())
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_an_order_without_batches_is_refused(at_work, storages, workers):
+    """Where every batch would be dropped, that is said when the first is asked for; no thread is left."""
+    with pytest.raises(LoaderError, match=r"`loader\.last`"):
+        next(_loader(storages("native"), 9, workers=workers, last="drop").batches())
+    assert not at_work()
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+@pytest.mark.parametrize("read", [0, 1, 5])
+def test_stopping_early_leaves_no_thread(storages, at_work, workers, read):
+    """When the budget is spent no worker is left behind."""
+    batches = _loader(storages("resize"), 2, workers=workers).batches()
+    for _ in range(read):
+        next(batches)
+    assert len(at_work()) == (workers if read else 0)
     batches.close()
-    assert threading.active_count() == before
+    assert not at_work()
+
+
+def test_an_error_while_training_leaves_no_thread(storages, at_work):
+    """Nor where nobody closes the batches: with them the workers go."""
+
+    def train():
+        for _ in _loader(storages("resize"), 2, workers=4).batches():
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        train()
+    assert not at_work()
+
+
+def test_two_loaders_do_not_disturb_one_another(storages):
+    """Two runs of batches of the same loader, side by side, have buffers of their own."""
+    loader = _loader(storages("resize"), 2, workers=2)
+    expected = _batches(loader, 12)
+    for one, other, right, later in zip(
+        loader.batches(), loader.batches(3), expected, expected[3:], strict=False
+    ):
+        assert _equal(one, right)
+        assert _equal(other, later)

@@ -24,6 +24,8 @@ SIZE = (16, 20)
 SAMPLES = ["a", "b", "sub/c"]
 COST = {"images": 6, "steps": 300, "epochs": 1, "pixels": 9e6, "train_images": 2, "training_s": 8.0}
 COST |= {"waiting_s": 2.0, "validation_s": 1.0, "cpu_s": 9.0, "peak_memory_mb": 100.0}
+COST |= {"images_per_s": 0.75, "loader_images_per_s": 2.0, "loader_mb_per_s": 0.5, "loader_mb": 8.0}
+COST |= {"mapped_mb": 40.0, "reading_share": 0.3, "mixing": 1.0}
 COST |= {"parameters": 50, "trainable": 50, "recipe": {"threads": 1}, "source": "abc"}
 COST |= {"execution": {"device": "cpu", "dtype": "float32", "layout": "contiguous_format", "why": "a reason"}}
 

@@ -34,6 +34,7 @@ PARTS = [
     "message",
     "script",
 ]
+ABSENT = {"demo": {"input"}, "tables": {"input", "output", "benchmark"}, "verify": {"output", "benchmark"}}
 EXTRA = {"wildcard_constraints"}  # what a rule may say beside these
 MADE = {".git", ".venv", ".venv-slurm", ".snakemake", ".ruff_cache", ".pytest_cache", ".hypothesis"}
 MADE |= {"__pycache__", "results", "data"}  # by tools and by the workflow, not by hand
@@ -136,7 +137,8 @@ def test_the_defaults_in_comments_are_the_declared_ones():
         if told:
             place = next((name, key) for _, name in [*reversed(above), (0, "")] if (name, key) in declared)
             default = declared[place].default
-            assert str(default) == str(type(default)(told[1]) if default is not None else None) or (
+            as_declared = yaml.safe_load if isinstance(default, bool) else type(default)
+            assert str(default) == str(as_declared(told[1]) if default is not None else None) or (
                 default is None and told[1] == "null"
             ), place
             checked += 1
@@ -215,7 +217,7 @@ def test_a_rule_has_every_part_in_the_usual_order(name):
     assert re.search(r'^    message:\n        "[A-Z].*\."$', text, flags=re.MULTILINE)
     found = [part for part in re.findall(r"^    ([a-z_]+):", text, flags=re.MULTILINE) if part not in EXTRA]
     absent = set(PARTS) - set(found)
-    assert absent <= {"demo": {"input"}, "tables": {"input", "output", "benchmark"}}.get(name, set())
+    assert absent <= ABSENT.get(name, set())
     assert found == [part for part in PARTS if part in found]
 
 
@@ -255,7 +257,7 @@ def test_the_code_a_rule_depends_on_is_what_its_script_calls(name):
 def test_a_gpu_is_asked_for_where_a_network_runs_and_nowhere_else():
     """Rules that take a device ask for one."""
     asks = {name for name, text in RULES.items() if "gpu=GPU" in text}
-    takes = {path.stem for path in SCRIPTS if "device.take(" in _text(path)}
+    takes = {path.stem for path in SCRIPTS if "device.granted(" in _text(path)}
     assert asks == takes == {"pretrain", "train", "evaluate"}
 
 

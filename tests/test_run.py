@@ -22,7 +22,7 @@ from stratagem.run import Inputs, examine, load_model, train
 from stratagem.sample import find
 from stratagem.shard import catalogue, write_shard
 from stratagem.split import divide, select
-from stratagem.study import Recipe, Study, read_study
+from stratagem.study import Delivery, Recipe, Study, read_study
 from stratagem.transforms import Policy
 
 CLASSES = ["background", "a", "b"]
@@ -62,6 +62,8 @@ CONFIG = {
     },
 }
 
+DELIVERY = Delivery(workers=1)
+
 
 def _study() -> Study:
     """The study; its folders play no part in a training job."""
@@ -100,8 +102,8 @@ def inputs(dataset, tmp_path) -> Inputs:
     return _prepare(*dataset, tmp_path / "shards")
 
 
-def _train(recipe: Recipe, inputs: Inputs, folder) -> bytes:
-    train(recipe, inputs, "cpu", {"source": "0123456789ab"}, folder)
+def _train(recipe: Recipe, inputs: Inputs, folder, delivery: Delivery = DELIVERY) -> bytes:
+    train(recipe, inputs, "cpu", delivery, {"source": "0123456789ab"}, folder)
     return (folder / "model.safetensors").read_bytes()
 
 
@@ -202,9 +204,11 @@ def test_the_cost_holds_the_recipe_and_what_was_spent(inputs, tmp_path):
     model = load_file(tmp_path / "run" / "model.safetensors")
     assert cost["parameters"] == cost["trainable"] == sum(value.numel() for value in model.values())
     assert cost["execution"]["device"] == "cpu" and cost["execution"]["why"]
-    for name in ("cpu_s", "training_s", "images_per_s", "peak_memory_mb"):
+    for name in ("cpu_s", "training_s", "images_per_s", "peak_memory_mb", "mapped_mb", "loader_mb"):
         assert cost[name] > 0
     assert 0 <= cost["waiting_s"] <= cost["training_s"]
+    assert 0 < cost["reading_s"] <= cost["making_s"] and cost["reading_share"] == 1
+    assert cost["loader_images_per_s"] > 0 and cost["loader_mb_per_s"] > 0 and cost["mixing"] == 1
 
 
 def test_only_training_images_are_trained_on(inputs, tmp_path):

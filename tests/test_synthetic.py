@@ -1,5 +1,7 @@
 """Any synthetic image of a run can be made again from its row of the manifest."""
 
+import itertools
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,6 +12,7 @@ from stratagem.geometry import fit
 from stratagem.index import Wanted, build_index
 from stratagem.loader import Loader, Synthesis
 from stratagem.manifest import Manifest, write
+from stratagem.order import Order
 from stratagem.run import Inputs, storage_of
 from stratagem.sample import find
 from stratagem.shard import catalogue, write_shard
@@ -57,19 +60,19 @@ def test_it_is_what_the_run_is_shown(recipe, inputs):
     storage = storage_of(recipe, inputs)
     exchanged = np.arange(256, dtype=np.uint8)
     exchanged[:2] = 1, 0
-    shown = Loader(storage, 1, 1, Synthesis(storage, Manifest(inputs.manifest), exchanged))
-    for place in range(len(storage)):
-        sample, window = storage.table[["sample", "window"]].iloc[place]
-        image, mask = make(recipe, inputs, sample, window, 2)
-        row = np.empty_like(image), np.empty_like(mask)
-        shown.synthesis.make(place, 2, *row)
-        np.testing.assert_array_equal(image, row[0])
-        np.testing.assert_array_equal(mask, row[1])
+    synthesis = Synthesis(storage, Manifest(inputs.manifest), exchanged)
+    loader = Loader(storage, Order(storage.shapes, 1, 1), synthesis)
+    for batch in itertools.islice(loader.batches(), 3 * len(storage)):
+        (place,) = batch.places
+        window = storage.windows[place]
+        image, mask = make(recipe, inputs, storage.names[place], window, (batch.epoch + window) % 3)
+        np.testing.assert_array_equal(image, batch.image[0])
+        np.testing.assert_array_equal(mask, batch.mask[0])
 
 
 def test_it_is_written_as_pictures(recipe, inputs, tmp_path):
     """Image and mask as PNG, without loss."""
-    sample = storage_of(recipe, inputs).table["sample"].iat[0]
+    sample = storage_of(recipe, inputs).names[0]
     paths = tmp_path / "synthetic" / "x.png", tmp_path / "synthetic" / "x.mask.png"
     paths[0].parent.mkdir()
     write_synthetic(recipe, inputs, sample, 0, 1, *map(str, paths))
@@ -88,7 +91,7 @@ def test_it_is_written_as_pictures(recipe, inputs, tmp_path):
 def test_what_the_run_is_not_shown_is_refused(recipe, inputs, change, found):
     """A test image, a window or a variant that there is not: a sentence says what there is."""
     tested = inputs.splits.loc[inputs.splits["part"] == "test", "sample"].iat[0]
-    asked = {"sample": storage_of(recipe, inputs).table["sample"].iat[0], "window": 0, "variant": 0} | change
+    asked = {"sample": storage_of(recipe, inputs).names[0], "window": 0, "variant": 0} | change
     asked["sample"] = tested if asked["sample"] == "test" else asked["sample"]
     with pytest.raises(DataError, match=found):
         make(recipe, inputs, **asked)
@@ -98,7 +101,7 @@ def test_only_training_images_of_the_run_are_partners(recipe, inputs):
     """What cutmix pastes in comes from the fraction of the training images that the run uses."""
     storage = storage_of(recipe, inputs)
     trained = set(inputs.of_part("train", 0)["sample"])
-    assert set(storage.table["sample"]) <= trained
+    assert set(storage.names) <= trained
     synthesis = Synthesis(storage, Manifest(inputs.manifest))
-    for _, _, row in Manifest(inputs.manifest, list(pd.unique(storage.table["sample"]))).rows():
-        assert storage.table["sample"].iat[synthesis.partner(row, 0)] in trained
+    for _, _, row in Manifest(inputs.manifest, pd.unique(storage.names)).rows():
+        assert storage.names[synthesis.partner(row, 0)] in trained

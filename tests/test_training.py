@@ -40,7 +40,8 @@ def _batch(count: int = 4, size: tuple[int, int] = (4, 4), seed: int = 0, epoch:
     rng = np.random.default_rng(seed)
     image = rng.integers(0, 256, (count, *size, 3), dtype=np.uint8)
     mask = rng.integers(0, 2, (count, *size), dtype=np.uint8)
-    return Batch(image, mask, [f"s{number}" for number in range(count)], epoch)
+    names = np.array([f"s{number}" for number in range(count)])
+    return Batch(image, mask, names, np.arange(count), epoch)
 
 
 def _model(seed: int = 0) -> nn.Module:
@@ -307,7 +308,7 @@ def test_ten_steps_learn_one_image():
     """The loss of one image falls when it is shown again and again."""
     image = np.zeros((1, 8, 8, 3), np.uint8)
     image[:, 2:6, 2:6] = 255
-    batch = Batch(image, (image[..., 0] > 0).astype(np.uint8), ["a"], 0)
+    batch = Batch(image, (image[..., 0] > 0).astype(np.uint8), np.array(["a"]), np.array([0]), 0)
     options = _options(batch_size=16, learning_rate=0.05, steps=10, validations=10)
     history, _ = fit(_model(), itertools.repeat(batch), options, PLAIN)
     assert history["train_loss"].iloc[-1] < 0.7 * history["train_loss"].iloc[0]

@@ -320,7 +320,8 @@ def costs(records: list[dict], histories: pd.DataFrame, pretraining: dict, margi
     """
     table = pd.DataFrame(records)
     keys = ["images", "steps", "epochs", "pixels", "train_images", "training_s", "waiting_s", "cpu_s"]
-    keys += ["validation_s", "peak_memory_mb", "parameters", "trainable"]
+    keys += ["validation_s", "peak_memory_mb", "mapped_mb", "parameters", "trainable"]
+    keys += ["images_per_s", "loader_images_per_s", "loader_mb_per_s", "loader_mb", "reading_share", "mixing"]
     table = table.groupby("strategy", sort=False)[keys].mean()
     table["waiting_share"] = table["waiting_s"] / table["training_s"]
     table["pretraining_cpu_s"] = pd.Series(pretraining, dtype=float)

@@ -9,11 +9,12 @@ import fcntl
 import os
 import time
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from stratagem.errors import DeviceError
+from stratagem.job import require_threads
 
-__all__ = ["require_gpu", "settle", "take", "visible"]
+__all__ = ["granted", "require_gpu", "settle", "take", "visible"]
 
 
 def visible(proc: str | Path = "/proc/driver/nvidia/gpus") -> list[str]:
@@ -94,6 +95,19 @@ def take(device: str, folder: str | Path = ".snakemake/gpu", poll_s: float = 0.2
                 os.environ["CUDA_VISIBLE_DEVICES"] = number
                 return lock
         time.sleep(poll_s)
+
+
+def granted(snakemake: Any, threads: int) -> tuple[str, IO | None]:
+    """The device of a job that computes with so many threads, taken: see `take`.
+
+    Returns
+    -------
+    device : {"cpu", "cuda"}
+    lock : file or None
+    """
+    require_threads(snakemake.threads, threads)
+    device = "cuda" if snakemake.resources.get("gpu", 0) else "cpu"
+    return device, take(device)
 
 
 def _in_batch_job() -> bool:

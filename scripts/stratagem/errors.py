@@ -5,6 +5,7 @@
     ├── DataError     (ValueError)    an image, a mask or a whole data set cannot be used
     ├── GeometryError (ValueError)    a size does not fit the resolution plan
     ├── ShardError    (OSError)       a shard is damaged or of another format
+    ├── LoaderError   (RuntimeError)  batches cannot be made
     ├── WeightsError  (ValueError)    a weights file is not what the source promises
     ├── DeviceError   (RuntimeError)  the device or the threads asked for are not to be had
     └── TrainingError (RuntimeError)  training cannot go on
@@ -18,6 +19,7 @@ __all__ = [
     "DataError",
     "DeviceError",
     "GeometryError",
+    "LoaderError",
     "ShardError",
     "StratagemError",
     "TrainingError",
@@ -72,6 +74,10 @@ class GeometryError(StratagemError, ValueError):
 
 class ShardError(StratagemError, OSError):
     """A shard is damaged or of another format."""
+
+
+class LoaderError(StratagemError, RuntimeError):
+    """Batches cannot be made of the samples, or not in the memory allowed."""
 
 
 class WeightsError(StratagemError, ValueError):

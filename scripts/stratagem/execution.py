@@ -9,9 +9,10 @@ import ctypes
 from dataclasses import dataclass
 
 import numpy as np
+import psutil
 import torch
 
-__all__ = ["Execution", "choose"]
+__all__ = ["Execution", "choose", "memory_mb"]
 
 # glibc's malloc.h: how often blocks are mapped on their own; from which size free memory goes back.
 M_MMAP_MAX, M_TRIM_THRESHOLD = -4, -1
@@ -46,10 +47,19 @@ class Execution:
         """The model on the device, in the layout."""
         return model.to(self.device, memory_format=self.layout)
 
+    def buffer(self, size: int) -> np.ndarray:
+        """Room for a batch of so many bytes, uint8 (size,): of a kind that the device can copy by itself."""
+        if self.device == "cpu":
+            return np.empty(size, np.uint8)
+        return torch.empty(size, dtype=torch.uint8, pin_memory=True).numpy()
+
+    def upload(self, array: np.ndarray) -> torch.Tensor:
+        """An array of such a buffer, on the device; of a GPU, on its way there."""
+        return torch.from_numpy(array).to(self.device, non_blocking=True)
+
     def images(self, image: np.ndarray) -> torch.Tensor:
         """Images, uint8 (B, H, W, C), on the device as uint8 (B, C, H, W), in the layout."""
-        tensor = torch.from_numpy(image).to(self.device, non_blocking=True).permute(0, 3, 1, 2)
-        return tensor.contiguous(memory_format=self.layout)
+        return self.upload(image).permute(0, 3, 1, 2).contiguous(memory_format=self.layout)
 
     def as_record(self) -> dict:
         """For cost.json."""
@@ -84,6 +94,13 @@ def choose(device: str, threads: int) -> Execution:
         return Execution(device, torch.bfloat16, torch.channels_last, why)
     why = "the processor lacks bfloat16; float32 is faster with channels first there"
     return Execution(device, torch.float32, torch.contiguous_format, why)
+
+
+def memory_mb() -> tuple[float, float]:
+    """What this process holds: memory of its own, and pages of mapped files, which go where room is short."""
+    used = psutil.Process().memory_info()
+    mapped = getattr(used, "shared", 0)  # where the system tells
+    return (used.rss - mapped) / 2**20, mapped / 2**20
 
 
 def _keep_memory() -> None:

@@ -1,93 +1,79 @@
-"""From shards and manifest to batches: order and batching, nothing of bytes.
+"""From storage and manifest to batches: threads that fill buffers which are kept.
 
-The order is a function of (seed, epoch) and nothing else: epoch e is one permutation of the samples
-(Philox, keyed by seed, counted by epoch), epochs follow one another until the budget is seen. A batch
-holds images of one shape: samples wait in a bucket of their shape until it is full; where shapes are
-mixed, an epoch's end empties the buckets, so that no image waits for long. With one shape batches run
-over the ends of epochs and are always full, but for the last.
+`stratagem.order` says which samples make which batch; here they are read, made synthetic where a manifest
+says so, and handed over in order. Each worker fills a whole batch. There are as many buffers as batches in
+the making and one that is in use, made once and filled again and again: memory is set by their number and
+size, not by that of the samples, and is bounded. No batch depends on how many workers there are.
 
-Batches are made by one thread, two ahead of the network.
+A worker that fails stops the loader at once, with its own error and the sample.
 """
 
-from collections import defaultdict
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+import functools
+import threading
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from itertools import cycle
+from queue import SimpleQueue
 
 import cv2
 import numpy as np
 import pandas as pd
 
 from stratagem.augment import apply, paste
+from stratagem.errors import LoaderError
 from stratagem.manifest import Manifest, Ring
-from stratagem.shard import Shards
+from stratagem.order import Order, Selection
+from stratagem.storage import BYTES_OF_A_PIXEL, Storage, naming
 
-__all__ = ["Batch", "Loader", "Memory", "Synthesis", "order", "prefetched"]
+__all__ = ["Batch", "Loader", "Synthesis"]
 
-AHEAD = 2  # batches made before they are asked for
+AHEAD = 1  # buffers beside one a worker: one in use, one that waits to be
+MB = 2**20
 
 
 @dataclass(frozen=True)
 class Batch:
-    """One batch.
+    """One batch; its arrays may be overwritten when the next is asked for.
 
     Attributes
     ----------
     image : uint8, (B, H, W, 3)
     mask : uint8, (B, H, W)
         255 = ignore.
-    samples : list of str
+    names : array of str, (N,)
+        Of all samples there are.
+    places : int64, (B,)
+        Of the batch's among them.
     epoch : int
         Of the last image.
     rows : list of mapping, or None
         The manifest's rows, where they are still to be applied (on the device).
+    making_s, reading_s : float
+        Seconds that a worker took to make it, and those of them that reading took.
     """
 
     image: np.ndarray
     mask: np.ndarray
-    samples: list[str]
+    names: np.ndarray
+    places: np.ndarray
     epoch: int
     rows: list[dict] | None = None
+    making_s: float = 0.0
+    reading_s: float = 0.0
+
+    def __len__(self) -> int:
+        return len(self.places)
 
     def __getitem__(self, part: slice) -> "Batch":
         """A part of the batch."""
         rows = self.rows and self.rows[part]
-        return Batch(self.image[part], self.mask[part], self.samples[part], self.epoch, rows)
+        return Batch(self.image[part], self.mask[part], self.names, self.places[part], self.epoch, rows)
 
-
-class Storage(Protocol):
-    """What the loader reads from: `Shards` or `Memory`."""
-
-    table: pd.DataFrame
-
-    def __len__(self) -> int: ...
-    def shape(self, place: int) -> tuple[int, int]: ...
-    def read(self, place: int, image: np.ndarray, mask: np.ndarray) -> None: ...
-
-
-class Memory:
-    """All samples of some shards, held in memory; reads as they do."""
-
-    def __init__(self, shards: Shards):
-        self.table = shards.table
-        self._held = []
-        for place in range(len(shards)):
-            height, width = shards.shape(place)
-            image, mask = np.empty((height, width, 3), np.uint8), np.empty((height, width), np.uint8)
-            shards.read(place, image, mask)
-            self._held.append((image, mask))
-
-    def __len__(self) -> int:
-        return len(self._held)
-
-    def shape(self, place: int) -> tuple[int, int]:
-        """Height and width of a sample's frame."""
-        return self._held[place][1].shape
-
-    def read(self, place: int, image: np.ndarray, mask: np.ndarray) -> None:
-        """Fill buffers, uint8 (H, W, 3) and (H, W), with one sample."""
-        image[...], mask[...] = self._held[place]
+    @property
+    def samples(self) -> list[str]:
+        """Their names."""
+        return self.names.take(self.places).tolist()
 
 
 @dataclass(frozen=True)
@@ -96,52 +82,105 @@ class Loader:
 
     Attributes
     ----------
-    storage : Shards or Memory
-    batch_size : int
-    seed : int
-        Governs the order.
+    storage : Storage
+    order : Order
     synthesis : Synthesis or None
         What makes synthetic images of the samples; None shows the originals.
+    workers : int
+        Threads that fill batches ahead; with 0 each is filled when it is asked for.
+    memory_mb : int
+        What storage and buffers may hold: fewer batches are made ahead where it is little.
+    allocate : function
+        Given a number of bytes, a buffer of so many: uint8 (N,).
     """
 
     storage: Storage
-    batch_size: int
-    seed: int
+    order: Order
     synthesis: "Synthesis | None" = None
+    workers: int = 1
+    memory_mb: int = 1024
+    allocate: Callable[[int], np.ndarray] = lambda size: np.empty(size, np.uint8)
 
-    def batches(self) -> Iterator[Batch]:
-        """Batches without end; who trains stops when the budget is spent."""
-        return map(self._read, self._groups())
+    def batches(self, start: int = 0) -> Iterator[Batch]:
+        """Batches without end, from any of them on; who trains stops when the budget is spent.
 
-    def _groups(self) -> Iterator[list[tuple[int, int]]]:
-        """Lists of (epoch, place) that make one batch each."""
-        shapes = [self.storage.shape(place) for place in range(len(self.storage))]
-        mixed = len(set(shapes)) > 1
-        buckets: dict[tuple[int, int], list] = defaultdict(list)
-        epoch = 0
-        while True:
-            for place in order(self.seed, epoch, len(shapes)):
-                bucket = buckets[shapes[place]]
-                bucket.append((epoch, int(place)))
-                if len(bucket) == self.batch_size:
-                    yield buckets.pop(shapes[place])
-            if mixed:
-                yield from buckets.values()
-                buckets.clear()
-            epoch += 1
+        Raises
+        ------
+        LoaderError
+            If the memory allowed does not hold the batches, or a batch cannot be made.
+        """
+        cv2.setNumThreads(0)  # OpenCV's own pool would take cores from the network
+        rooms = [self.allocate(self._largest) for _ in range(self.ahead)]
+        selections = self.order.selections(start)
+        if self.workers == 0:
+            return (self._fill(selection, rooms[0]) for selection in selections)
+        return self._ahead(selections, rooms)
 
-    def _read(self, places: list[tuple[int, int]]) -> Batch:
-        height, width = self.storage.shape(places[0][1])
-        image = np.empty((len(places), height, width, 3), np.uint8)
-        mask = np.empty((len(places), height, width), np.uint8)
-        fill = self.synthesis.fill if self.synthesis else self._fill
-        rows = [fill(*place, image[number], mask[number]) for number, place in enumerate(places)]
-        names = self.storage.table["sample"]
-        pending = rows if self.synthesis and self.synthesis.on_device else None
-        return Batch(image, mask, [names.iat[place] for _, place in places], places[-1][0], pending)
+    @property
+    def ahead(self) -> int:
+        """How many buffers there are: one in use, the others in the making."""
+        least, wanted = (2, self.workers + AHEAD) if self.workers else (1, 1)
+        room = int(self.memory_mb * MB - self.storage.nbytes) // self._largest
+        if room < least:
+            need = self.storage.nbytes + least * self._largest
+            raise LoaderError(
+                expected=f"no more than {self.memory_mb} MB for samples and batches",
+                found=f"{-(-need // MB)} MB, {least} batches of {self._largest / MB:.3g} MB among it",
+                where="config key `loader.memory_mb`",
+                remedy="Raise it, or lower the strategy's `loader.batch_size`.",
+            )
+        return min(wanted, room)
 
-    def _fill(self, epoch: int, place: int, image: np.ndarray, mask: np.ndarray) -> None:
-        self.storage.read(place, image, mask)
+    @property
+    def held_mb(self) -> float:
+        """What storage and buffers hold."""
+        return (self.storage.nbytes + self.ahead * self._largest) / MB
+
+    @functools.cached_property
+    def _largest(self) -> int:
+        """Bytes of the largest batch that may come."""
+        shapes, counts = np.unique(self.storage.shapes, axis=0, return_counts=True)
+        if self.order.carries or self.order.weights is not None:  # a sample may be in a batch twice
+            counts[:] = self.order.batch_size
+        pixels = shapes.prod(axis=1, dtype=np.int64) * counts.clip(max=self.order.batch_size)
+        return int(pixels.max()) * BYTES_OF_A_PIXEL
+
+    def _ahead(self, selections: Iterator[Selection], rooms: list[np.ndarray]) -> Iterator[Batch]:
+        """The batches in order, made by threads; a buffer is filled again once its batch was used."""
+        crew = _Crew(self._fill)
+        buffers = [(room, SimpleQueue()) for room in rooms]
+        threads = [threading.Thread(target=crew.work, daemon=True) for _ in range(self.workers)]
+        for thread in threads:
+            thread.start()
+        try:
+            for buffer in buffers:
+                crew.tasks.put((next(selections), *buffer))
+            for buffer, selection in zip(cycle(buffers), selections, strict=False):
+                yield crew.taken(buffer[1])
+                crew.tasks.put((selection, *buffer))
+        finally:
+            crew.ended.set()
+            for _ in threads:
+                crew.tasks.put(None)
+            for thread in threads:
+                thread.join()
+
+    def _fill(self, selection: Selection, buffer: np.ndarray) -> Batch:
+        """Make one batch in a buffer."""
+        start = time.perf_counter()
+        count, (height, width) = len(selection.places), self.storage.shapes[selection.places[0]].tolist()
+        pixels = count * height * width
+        image = buffer[: 3 * pixels].reshape(count, height, width, 3)
+        mask = buffer[3 * pixels : 4 * pixels].reshape(count, height, width)
+        rows = None
+        if self.synthesis is None:
+            self.storage.read(selection.places, image, mask)
+            reading_s = time.perf_counter() - start
+        else:
+            rows, reading_s = self.synthesis.fill(selection, image, mask)
+        making_s = time.perf_counter() - start
+        names, places = self.storage.names, selection.places
+        return Batch(image, mask, names, places, selection.epoch, rows, making_s, reading_s)
 
 
 class Synthesis:
@@ -149,7 +188,7 @@ class Synthesis:
 
     Parameters
     ----------
-    storage : Shards or Memory
+    storage : Storage
     manifest : Manifest
     exchanged : uint8, (256,), optional
         See `augment.exchange`.
@@ -166,59 +205,99 @@ class Synthesis:
     ):
         self.on_device = on_device
         self._storage, self._manifest, self._exchanged = storage, manifest, exchanged
-        self._samples, self._windows = storage.table["sample"].tolist(), storage.table["window"].tolist()
-        self._ring = Ring(self._samples)
-        self._places = defaultdict(list)
-        for place, sample in enumerate(self._samples):
-            self._places[sample].append(place)
+        self._rows = manifest.places(storage.names)
+        self._sample, samples = pd.factorize(storage.names)
+        self._ring = Ring(samples)
+        # The places of each sample's windows stand together.
+        self._places = np.argsort(self._sample, kind="stable")
+        self._counts = np.bincount(self._sample)
+        self._starts = np.cumsum(self._counts) - self._counts
 
-    def fill(self, epoch: int, place: int, image: np.ndarray, mask: np.ndarray) -> dict:
-        """Fill buffers, uint8 (H, W, 3) and (H, W), with the synthetic image that an epoch shows; its row."""
+    def fill(
+        self, selection: Selection, image: np.ndarray, mask: np.ndarray
+    ) -> tuple[list[dict] | None, float]:
+        """Fill buffers, uint8 (B, H, W, 3) and (B, H, W), with samples as they are shown this time.
+
+        Returns
+        -------
+        rows : list of dict, or None
+            Those that are left to the device.
+        reading_s : float
+        """
         # The windows of one sample take different variants in one epoch.
-        variant = (epoch + self._windows[place]) % self._manifest.variants
-        return self.make(place, variant, image, mask)
+        variants = (selection.showings + self._storage.windows[selection.places]) % self._manifest.variants
+        rows, reading_s = [], 0.0
+        for number, place in enumerate(selection.places.tolist()):
+            with naming(self._storage.names[place]):
+                row, seconds = self.make(place, int(variants[number]), image[number], mask[number])
+            rows.append(row)
+            reading_s += seconds
+        return rows if self.on_device else None, reading_s
 
-    def make(self, place: int, variant: int, image: np.ndarray, mask: np.ndarray) -> dict:
-        """Fill buffers with one variant of a sample; its row."""
-        row = self._manifest.row(self._samples[place], variant)
-        source = (image, mask) if self.on_device else self._buffers(place)
-        self._storage.read(place, *source)
+    def make(self, place: int, variant: int, image: np.ndarray, mask: np.ndarray) -> tuple[dict, float]:
+        """Fill buffers, uint8 (H, W, 3) and (H, W), with one variant of a sample.
+
+        Returns
+        -------
+        row : dict
+            Of the manifest.
+        reading_s : float
+        """
+        row = self._manifest.at(self._rows[place], variant)
+        start = time.perf_counter()
+        pixels, labels = self._read(place, image, mask) if self.on_device else self._read(place)
         partner = self.partner(row, place) if row["cutmix"] > 0 else None
-        if partner is not None:
-            other = self._buffers(partner)
-            self._storage.read(partner, *other)
-            paste(row, *source, *other)
+        other = None if partner is None else self._read(partner)
+        reading_s = time.perf_counter() - start
+        if other is not None:
+            paste(row, pixels, labels, *other)
         if not self.on_device:
-            apply(row, *source, self._exchanged, (image, mask))
-        return row
+            apply(row, pixels, labels, self._exchanged, (image, mask))
+        return row, reading_s
 
     def partner(self, row: dict, place: int) -> int | None:
         """The place of the sample that cutmix takes a rectangle from."""
-        partner = self._ring.partner(int(row["cutmix_partner"]), self._samples[place])
+        partner = self._ring.partner(int(row["cutmix_partner"]), self._sample[place])
         if partner is None:
             return None
-        windows = self._places[partner]
-        return windows[self._windows[place] % len(windows)]
+        window = self._storage.windows[place] % self._counts[partner]
+        return int(self._places[self._starts[partner] + window])
 
-    def _buffers(self, place: int) -> tuple[np.ndarray, np.ndarray]:
-        shape = self._storage.shape(place)
-        return np.empty((*shape, 3), np.uint8), np.empty(shape, np.uint8)
+    def _read(self, place: int, image=None, mask=None) -> tuple[np.ndarray, np.ndarray]:
+        """One sample, in buffers of its own unless some are given."""
+        if image is None:
+            height, width = self._storage.shapes[place].tolist()
+            image, mask = np.empty((height, width, 3), np.uint8), np.empty((height, width), np.uint8)
+        self._storage.read(np.array([place]), image[None], mask[None])
+        return image, mask
 
 
-def order(seed: int, epoch: int, count: int) -> np.ndarray:
-    """The permutation of `count` samples in one epoch."""
-    return np.random.Generator(np.random.Philox(key=seed, counter=[0, 0, 0, epoch])).permutation(count)
+class _Crew:
+    """What the workers of one loader share: tasks, the first error, whether all is over.
 
+    Queues of the standard library's C code hand a batch over in half the time that futures take, which
+    counts where steps are short.
+    """
 
-def prefetched(batches: Iterator[Batch]) -> Iterator[Batch]:
-    """The same batches, made ahead in a thread; an error there is raised here."""
-    cv2.setNumThreads(0)  # OpenCV's own pool would take cores from the network
-    with ThreadPoolExecutor(1) as pool:
-        waiting = [pool.submit(next, batches) for _ in range(AHEAD)]
-        while True:
+    def __init__(self, fill: Callable[[Selection, np.ndarray], Batch]):
+        self.tasks: SimpleQueue = SimpleQueue()
+        self.ended = threading.Event()
+        self._fill, self._errors = fill, []
+
+    def work(self) -> None:
+        """Fill buffers until there is nothing more to do."""
+        while (task := self.tasks.get()) is not None:
+            selection, room, made = task
             try:
-                batch = waiting.pop(0).result()
-            except StopIteration:
-                return
-            waiting.append(pool.submit(next, batches))
-            yield batch
+                made.put(None if self.ended.is_set() else self._fill(selection, room))
+            except BaseException as error:
+                self._errors.append(error)
+                self.ended.set()
+                made.put(None)
+
+    def taken(self, made: SimpleQueue) -> Batch:
+        """The batch of a buffer; or the error of any worker, as soon as there is one."""
+        batch = made.get()
+        if self._errors:
+            raise self._errors[0]
+        return batch

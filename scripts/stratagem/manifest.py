@@ -14,7 +14,6 @@ variant, and who reads it reads no more than that. Parquet, metadata ``stratagem
 Source: Salmon, Moraes, Dror, Shaw 2011, Parallel random numbers: as easy as 1, 2, 3 (SC '11).
 """
 
-import bisect
 import functools
 import hashlib
 import json
@@ -23,6 +22,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -31,7 +31,8 @@ from stratagem.transforms import NEUTRAL, SEEDS, TRANSFORMS, Policy
 
 __all__ = ["Manifest", "Ring", "draw", "philox", "write"]
 
-HELD = 8  # variants held in memory: those of the batches in the making
+HELD = 8  # variants held in memory, at least: those of the batches in the making
+HELD_BYTES = 16 * 2**20  # more of them, where they are small
 SCHEMA = pa.schema(
     [("seed", pa.int64()), ("sample", pa.string()), ("variant", pa.int32())]
     + [
@@ -100,32 +101,61 @@ class Manifest:
     variants : int
     """
 
-    def __init__(self, path: str | Path, samples: list[str] | None = None):
+    def __init__(self, path: str | Path, samples: Iterable[str] | None = None):
         self._path = str(path)
         with pq.ParquetFile(self._path) as file:
             self.variants = file.num_row_groups
-            stored = file.read_row_group(0, ["sample"])["sample"].to_pylist()
-        wanted = set(stored if samples is None else samples)
-        self._rows = np.array([row for row, name in enumerate(stored) if name in wanted], dtype=np.int64)
-        self._places = {stored[row]: place for place, row in enumerate(self._rows)}
-        self._variant = functools.lru_cache(HELD)(self._read)
+            stored = file.read_row_group(0, ["sample"])["sample"].to_pandas()
+        wanted = np.ones(len(stored), bool) if samples is None else stored.isin(set(samples)).to_numpy()
+        self._rows = np.flatnonzero(wanted)
+        self._samples = stored[wanted].array
+        bytes_of_one = 4 * len(NEUTRAL) * max(1, len(self._rows))
+        self._variant = functools.lru_cache(max(HELD, HELD_BYTES // bytes_of_one))(self._read)
+
+    def __reduce__(self):
+        return Manifest, (self._path, self._samples.tolist())
+
+    def places(self, samples: Iterable[str]) -> np.ndarray:
+        """The place of each sample among those of interest, for `at`: int64 (N,).
+
+        Raises
+        ------
+        KeyError
+            If the manifest does not have a sample, or it is not of interest.
+        """
+        samples = pd.Index(samples, dtype=str)
+        found = pd.Index(self._samples).get_indexer(samples)
+        if (found < 0).any():
+            raise KeyError(samples[found < 0][0])
+        return found
+
+    def at(self, place: int, variant: int) -> dict[str, float]:
+        """The parameters of one synthetic image, by column."""
+        neutral, drawn = self._variant(variant)
+        return neutral | {column: values[place].item() for column, values in drawn.items()}
 
     def row(self, sample: str, variant: int) -> dict[str, float]:
-        """The parameters of one synthetic image, by column."""
-        place = self._places[sample]
-        return {column: values[place] for column, values in self._variant(variant).items()}
+        """As `at`, by the sample's name."""
+        return self.at(self._place[sample], variant)
 
     def rows(self) -> Iterator[tuple[str, int, dict[str, float]]]:
         """Sample, variant and parameters of every synthetic image, variant by variant."""
         for variant in range(self.variants):
-            for sample in self._places:
-                yield sample, variant, self.row(sample, variant)
+            for place, sample in enumerate(self._samples):
+                yield sample, variant, self.at(place, variant)
 
-    def _read(self, variant: int) -> dict[str, list]:
+    @functools.cached_property
+    def _place(self) -> dict[str, int]:
+        return {sample: place for place, sample in enumerate(self._samples)}
+
+    def _read(self, variant: int) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+        """The columns that are neutral throughout, one value each, and the others."""
         # Opened anew each time: no handle to share between threads or to lose in a fork.
         with pq.ParquetFile(self._path) as file:
             table = file.read_row_group(variant, list(NEUTRAL))
-        return {name: table[name].take(self._rows).to_pylist() for name in table.column_names}
+        columns = {name: table[name].to_numpy()[self._rows] for name in NEUTRAL}
+        drawn = {name: values for name, values in columns.items() if (values != NEUTRAL[name]).any()}
+        return dict(NEUTRAL), drawn
 
 
 class Ring:
@@ -133,16 +163,23 @@ class Ring:
 
     A sample's place is a hash of its name, so that a new sample becomes the partner of few, and changes no
     manifest.
+
+    Parameters
+    ----------
+    samples : iterable of str
+        Distinct; each is called by its number.
     """
 
     def __init__(self, samples: Iterable[str]):
-        self._ring = sorted((_hash(sample) % SEEDS, sample) for sample in set(samples))
+        ring = sorted((_hash(sample) % SEEDS, sample, number) for number, sample in enumerate(samples))
+        self._hashes = np.array([place for place, _, _ in ring], np.uint64)
+        self._numbers = np.array([number for _, _, number in ring], np.int32)
 
-    def partner(self, drawn: int, sample: str) -> str | None:
+    def partner(self, drawn: int, sample: int) -> int | None:
         """The partner of a sample, never itself; None where there is no other."""
-        start = bisect.bisect_left(self._ring, (drawn, ""))
-        turned = (self._ring[(start + step) % len(self._ring)][1] for step in range(min(2, len(self._ring))))
-        return next((name for name in turned if name != sample), None)
+        start, count = np.searchsorted(self._hashes, np.uint64(drawn)), len(self._numbers)
+        turned = (int(self._numbers[(start + step) % count]) for step in range(min(2, count)))
+        return next((number for number in turned if number != sample), None)
 
 
 def philox(key: np.ndarray, counter: tuple) -> np.ndarray:

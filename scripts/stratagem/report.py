@@ -22,13 +22,14 @@ from stratagem.page import fill
 from stratagem.sample import read_sample
 from stratagem.split import units
 
-__all__ = ["Stored", "collapsed", "open_because", "render", "sentence"]
+__all__ = ["Stored", "collapsed", "open_because", "render", "sentence", "starved"]
 
 NAMES = {"dice": "Dice", "iou": "IoU"}
 IMAGES = ("test image", "test images")
 GROUPS = ("group of test images", "groups of test images")
 RUN = ["strategy", "fold", "seed"]
 FOUND = 0.01  # share of a class's pixels in an image; fewer may be chance
+STARVED = 0.02  # share of training spent waiting for batches
 FEW_STEPS = 100  # about five of them warm-up: such a run has hardly begun
 SEED_VARIANCE = {
     "one seed": "One seed gives no interval: nothing is known of how much another one would differ.",
@@ -189,6 +190,27 @@ def _table(path: Path) -> pd.DataFrame:
     return pd.read_csv(path, dtype=names, keep_default_na=False, na_values=[""])
 
 
+def starved(costs: pd.DataFrame) -> list[str]:
+    """A sentence for each strategy whose network waited for batches, with what would help."""
+    return [
+        f"{row.strategy} waited for batches in {100 * row.waiting_share:.0f} % of its training: one worker "
+        f"of its loader makes {row.loader_images_per_s:.0f} images/s, and {100 * row.reading_share:.0f} % of "
+        f"its time is reading. {_relief(row.reading_share)}"
+        for row in costs.itertuples()
+        if row.waiting_share > STARVED
+    ]
+
+
+def _relief(reading_share: float) -> str:
+    """What makes batches faster, by what they wait for."""
+    if reading_share < 0.5:
+        return "More `loader.workers` would help where cores are free, or fewer and cheaper transforms."
+    return (
+        "`storage: memory` would help where the images fit, more `loader.workers` where cores are free; on "
+        "a slow disk `shards: {compression: lz4}`, or a `window` that keeps reads near one another."
+    )
+
+
 def _primary(comparison: pd.DataFrame) -> pd.DataFrame:
     """The rows that have verdicts."""
     return comparison[comparison["verdict"] != UNADJUSTED]
@@ -213,6 +235,7 @@ def _found(stored: Stored, tables: dict, runs: pd.DataFrame, differences: pd.Dat
         "sizes": tables["sizes"].to_dict("records"),
         "runs": runs.pivot(index=["strategy", "fold"], columns="seed").reindex(order, level=0),
         "costs": tables["costs"].to_dict("records"),
+        "starved": starved(tables["costs"]),
     }
 
 
@@ -270,11 +293,19 @@ def _described(strategy: dict, training: dict) -> dict[str, str]:
         "augmentation": strategy["augmentation"] or "none",
         "first weights": f"{init['source']}{fixed[init['freeze']]}" if init else "random",
         "training images": f"{100 * loader['fraction']:g} %",
-        "held in": loader["storage"],
-        "batch": str(loader["batch_size"]),
+        "read from": loader["storage"],
+        "order": _order(loader),
+        "batch": str(loader["batch_size"])
+        + ("" if loader["last"] == "fill" else f", last: {loader['last']}"),
         "network": strategy["network"],
         "learning rate": f"{strategy['learning_rate'] or training['learning_rate']:g}",
     }
+
+
+def _order(loader: dict) -> str:
+    """The order of the images, in words."""
+    mixed = f"mixed within {loader['window']}" if loader["window"] else "all mixed"
+    return mixed + ("" if loader["balance"] == "none" else f", balanced by {loader['balance']}")
 
 
 def _figures(stored: Stored, tables: dict, evaluation, runs, differences) -> dict[str, str]:

@@ -6,7 +6,6 @@ else the machine is doing. Pretraining a source is the same run on another data 
 
 import json
 import logging
-import resource
 import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -19,15 +18,17 @@ from stratagem.augment import exchange
 from stratagem.execution import Execution, choose
 from stratagem.files import replacing, write_json, write_table
 from stratagem.geometry import Plan
-from stratagem.loader import Loader, Memory, Synthesis, prefetched
+from stratagem.loader import Loader, Synthesis
 from stratagem.manifest import Manifest
 from stratagem.metrics import as_counts, confusion, per_image
+from stratagem.order import Order, balanced_by_class, balanced_by_size, mixing
 from stratagem.predict import predict
 from stratagem.sample import read_sample
 from stratagem.shard import Shards
 from stratagem.split import select
-from stratagem.study import Recipe
-from stratagem.training import Options, fit
+from stratagem.storage import BYTES_OF_A_PIXEL, Files, Memory, Storage
+from stratagem.study import Delivery, Recipe
+from stratagem.training import Options, Spent, fit
 from stratagem.transfer import adopt, freeze, read_weights
 from stratagem.unet import build
 
@@ -80,7 +81,9 @@ class Inputs:
         return self.index[self.index["sample"].isin(splits["sample"])]
 
 
-def train(recipe: Recipe, inputs: Inputs, device: str, record: dict, folder: Path) -> None:
+def train(
+    recipe: Recipe, inputs: Inputs, device: str, delivery: Delivery, record: dict, folder: Path
+) -> None:
     """Train one run and write ``model.safetensors, history.parquet, cost.json, transfer.csv``.
 
     Parameters
@@ -88,6 +91,8 @@ def train(recipe: Recipe, inputs: Inputs, device: str, record: dict, folder: Pat
     recipe : Recipe
     inputs : Inputs
     device : {"cpu", "cuda"}
+    delivery : Delivery
+        How batches are made; no result depends on it.
     record : dict
         What else cost.json shall say: the digest of the code, what the input files were made from.
     folder : path
@@ -99,30 +104,31 @@ def train(recipe: Recipe, inputs: Inputs, device: str, record: dict, folder: Pat
     log.info("%s, %d threads: %s", execution.device, recipe.threads, execution.why)
     model = _model(recipe, inputs, folder).train()
     model = execution.place(model)
-    samples = _samples(recipe, inputs)
-    log.info("%d training images", len(samples))
-    loader = _loader(recipe, inputs, samples, execution)
+    loader = _loader(recipe, inputs, execution, delivery)
+    train_images = len(pd.unique(loader.storage.names))
+    log.info("%d training images, %d batches made ahead", train_images, loader.ahead - 1)
     history, spent = fit(
-        model,
-        prefetched(loader.batches()),
-        _options(recipe),
-        execution,
-        _validation(recipe, inputs, execution),
+        model, loader.batches(), _options(recipe), execution, _validation(recipe, inputs, execution)
     )
     cpu_s = time.process_time() - cpu_start
     keys = {"strategy": recipe.name, "fold": recipe.fold, "seed": recipe.seed}
     write_table(history.assign(**keys), folder / "history.parquet")
-    cost = keys | _cost(spent, model, execution, cpu_s) | {"train_images": len(samples)}
-    cost |= record | {"recipe": recipe.model_dump(mode="json")}
+    cost = keys | _cost(spent, model, execution, cpu_s) | _loading(spent, loader)
+    cost |= {"train_images": train_images} | record | {"recipe": recipe.model_dump(mode="json")}
     write_json(cost, folder / "cost.json")
     with replacing(folder / "model.safetensors") as beside:
         # A layout of the device must not show in the bytes: weights are stored in plain order.
         save_file({name: value.cpu().contiguous() for name, value in model.state_dict().items()}, beside)
 
 
-def storage_of(recipe: Recipe, inputs: Inputs) -> Shards:
-    """The training images of a run, as they stand in the shards."""
-    return _stored(inputs, _samples(recipe, inputs))
+def storage_of(recipe: Recipe, inputs: Inputs, delivery: Delivery | None = None) -> Storage:
+    """The training images of a run, where its strategy keeps them."""
+    delivery, samples = delivery or Delivery(), _samples(recipe, inputs)
+    if recipe.strategy.loader.storage == "files":
+        return Files(inputs.index.set_index("sample", drop=False).loc[samples], inputs.plan)
+    table = pd.read_parquet(inputs.shards).set_index("sample", drop=False).loc[samples]
+    shards = Shards(inputs.shards.parent, table, delivery.read, delivery.verify)
+    return Memory(shards, delivery.memory_mb) if recipe.strategy.loader.storage == "memory" else shards
 
 
 def load_model(recipe: Recipe, path: str, execution: Execution) -> torch.nn.Module:
@@ -174,20 +180,31 @@ def _model(recipe: Recipe, inputs: Inputs, folder: Path) -> torch.nn.Module:
     return model
 
 
-def _loader(recipe: Recipe, inputs: Inputs, samples: list[str], execution: Execution) -> Loader:
-    storage = _stored(inputs, samples)
-    if recipe.strategy.loader.storage == "memory":
-        storage = Memory(storage)
-    synthesis = None
+def _loader(recipe: Recipe, inputs: Inputs, execution: Execution, delivery: Delivery) -> Loader:
+    storage, synthesis = storage_of(recipe, inputs, delivery), None
     if inputs.manifest is not None:
-        manifest, on_device = Manifest(inputs.manifest, samples), execution.device == "cuda"
+        manifest, on_device = Manifest(inputs.manifest, storage.names), execution.device == "cuda"
         synthesis = Synthesis(storage, manifest, exchange(recipe.swaps), on_device)
-    return Loader(storage, recipe.strategy.loader.batch_size, recipe.seed, synthesis)
+    order = _order(recipe, storage)
+    return Loader(storage, order, synthesis, delivery.workers, delivery.memory_mb, execution.buffer)
 
 
-def _stored(inputs: Inputs, samples: list[str]) -> Shards:
-    table = pd.read_parquet(inputs.shards).set_index("sample").loc[samples].reset_index()
-    return Shards(inputs.shards.parent, table)
+def _order(recipe: Recipe, storage: Storage) -> Order:
+    chosen = recipe.strategy.loader
+    weights = None
+    if chosen.balance == "class":
+        weights = balanced_by_class(storage.present(len(recipe.classes)))
+    elif chosen.balance == "size":
+        weights = balanced_by_size(storage.shapes)
+    return Order(
+        storage.shapes,
+        chosen.batch_size,
+        recipe.seed,
+        window=chosen.window,
+        addresses=storage.addresses() if chosen.window else None,
+        weights=weights,
+        last=chosen.last,
+    )
 
 
 def _options(recipe: Recipe) -> Options:
@@ -217,13 +234,13 @@ def _validation(recipe: Recipe, inputs: Inputs, execution: Execution):
     return validate
 
 
-def _cost(spent, model, execution: Execution, cpu_s: float) -> dict:
+def _cost(spent: Spent, model, execution: Execution, cpu_s: float) -> dict:
     parameters = [(p.numel(), p.requires_grad) for p in model.parameters()]
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    if execution.device == "cuda":
-        peak = torch.cuda.max_memory_allocated() / 2**20
     used = asdict(spent)
     del used["losses"]
+    peak = used.pop("memory_mb")
+    if execution.device == "cuda":
+        peak = torch.cuda.max_memory_allocated() / 2**20
     return used | {
         "cpu_s": cpu_s,
         "images_per_s": spent.images / spent.training_s,
@@ -231,4 +248,16 @@ def _cost(spent, model, execution: Execution, cpu_s: float) -> dict:
         "parameters": sum(n for n, _ in parameters),
         "trainable": sum(n for n, open_ in parameters if open_),
         "execution": execution.as_record(),
+    }
+
+
+def _loading(spent: Spent, loader: Loader) -> dict:
+    """What the loader could do, a worker, and what it held."""
+    return {
+        "workers": loader.workers,
+        "loader_mb": loader.held_mb,
+        "loader_images_per_s": spent.images / spent.making_s,
+        "loader_mb_per_s": spent.pixels * BYTES_OF_A_PIXEL / 2**20 / spent.making_s,
+        "reading_share": spent.reading_s / spent.making_s,
+        "mixing": mixing(loader.order) if loader.order.window else 1.0,
     }

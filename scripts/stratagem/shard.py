@@ -1,43 +1,49 @@
 """Shards: every sample in one plan's frame, in ordinary HDF5 files.
 
-Layout, version 2 (any HDF5 tool opens it):
+Layout, version 3 (any HDF5 tool opens it):
 
     /                       attributes: format, version, plan (JSON), classes
     /<H>x<W>/image          uint8 (N, H, W, 3), chunks (1, H, W, 3)
     /<H>x<W>/mask           uint8 (N, H, W),    chunks (1, H, W); 255 = ignore
-    /samples                sample, window, group ("<H>x<W>"), row, checksum (CRC-32 of image then mask)
+    /samples                sample, window, group ("<H>x<W>"), row, classes ("0 2": those in the mask),
+                            checksum (CRC-32 of image then mask)
 
 A row is one window of a sample: the whole sample, unless the plan cuts it into tiles. A chunk is one
-row (less where that would pass 16 MB: then a band of it), so that a row is contiguous in the file.
-Reading goes past the HDF5 library: the offsets of all chunks are taken once, then rows are read by
-position into buffers of the caller (no global lock, no copy; fancy indexing through h5py is many times
-slower). A reader opens files lazily and works on after a fork. A writer holds one sample at a time.
+row (less where that would pass 16 MB: then a band of it), stored as it is, or packed by LZ4 or Zstandard.
+A writer holds one sample at a time; a reader goes past the HDF5 library, see `stratagem.chunks`.
 """
 
 import contextlib
 import hashlib
 import json
-import os
+import logging
 import zlib
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 
 import h5py
+import hdf5plugin
 import numpy as np
 import pandas as pd
 
+from stratagem.chunks import File, Rows, open_file
 from stratagem.errors import ShardError
 from stratagem.files import replacing
 from stratagem.geometry import Plan, Window
+from stratagem.labels import IGNORE
 from stratagem.sample import read_sample
 
-__all__ = ["Shards", "catalogue", "member", "write_shard"]
+__all__ = ["Shards", "catalogue", "member", "require_whole", "write_shard"]
+
+log = logging.getLogger("stratagem")
 
 FORMAT = "stratagem-shard"
-VERSION = 2
+VERSION = 3
 CHUNK_BYTES = 16 * 2**20
+PACKED = {"none": {}, "lz4": hdf5plugin.LZ4(), "zstd": hdf5plugin.Zstd(clevel=3)}
+COLUMNS = ["sample", "window", "file", "group", "row", "height", "width", "classes", "checksum"]
 
 
 def member(sample: str, shards: int) -> int:
@@ -45,48 +51,55 @@ def member(sample: str, shards: int) -> int:
     return int.from_bytes(hashlib.blake2b(sample.encode(), digest_size=8).digest(), "big") % shards
 
 
-def write_shard(path: str, index: pd.DataFrame, plan: Plan, classes: list[str]) -> None:
-    """Bring the samples of an index into the plan's frame and write them as one file.
+def write_shard(
+    path: str, index: pd.DataFrame, plan: Plan, classes: list[str], compression: str = "none"
+) -> None:
+    """Bring the samples of an index into the plan's frame, write them as one file, and read it once.
 
     Parameters
     ----------
     path : path
-        Appears whole or not at all.
+        Appears whole, each sample as its checksum says, or not at all.
     index : DataFrame
         Rows of the index that belong to this shard; may be none.
     plan : Plan
     classes : list of str
+    compression : {"none", "lz4", "zstd"}
     """
-    windows = {row.sample: plan.windows(row.height, row.width, row.pixel_size) for row in index.itertuples()}
-    counts = Counter(window.frame for ones in windows.values() for window in ones)
-    with replacing(path) as beside, h5py.File(beside, "w") as file:
-        file.attrs.update(format=FORMAT, version=VERSION, plan=json.dumps(plan.as_record()))
-        file.attrs["classes"] = classes
-        data = {frame: _datasets(file, frame, count) for frame, count in sorted(counts.items())}
-        filled = Counter()
-        rows = [_write_sample(data, row, windows[row.sample], plan, filled) for row in index.itertuples()]
-        _write_samples(file, list(chain(*rows)))
+    with replacing(path) as beside:
+        with h5py.File(beside, "w") as file:
+            file.attrs.update(format=FORMAT, version=VERSION, plan=json.dumps(plan.as_record()))
+            file.attrs["classes"] = classes
+            _write(file, index, plan, PACKED[compression])
+        Shards(beside.parent, catalogue([beside])).verify()
 
 
 def catalogue(paths: Iterable[str]) -> pd.DataFrame:
-    """Where every sample of some shards is: ``sample, window, file, group, row, height, width, checksum``."""
+    """Where every sample of some shards is.
+
+    Returns
+    -------
+    DataFrame
+        ``sample, window, file, group, row, height, width, classes, checksum``, by sample and window.
+    """
     tables = []
     for path in paths:
         with _open(path) as file:
             samples = file["samples"][:]
         table = pd.DataFrame({name: samples[name] for name in samples.dtype.names})
-        for name in ("sample", "group"):
+        for name in ("sample", "group", "classes"):
             table[name] = table[name].str.decode("utf-8")
         tables.append(table.assign(file=Path(path).name))
     table = pd.concat(tables, ignore_index=True)
     sides = table["group"].str.split("x", expand=True) if len(table) else pd.DataFrame(columns=[0, 1])
     table = table.assign(height=sides[0].astype(int), width=sides[1].astype(int))
-    columns = ["sample", "window", "file", "group", "row", "height", "width", "checksum"]
-    return table[columns].sort_values(["sample", "window"])
+    return table[COLUMNS].sort_values(["sample", "window"])
 
 
 class Shards:
     """Reads samples of a catalogue by their place in it.
+
+    Any number of threads may read at once; after a fork, or sent to another process, it works on.
 
     Parameters
     ----------
@@ -94,32 +107,91 @@ class Shards:
         Where the shards stand.
     table : DataFrame
         Rows of `catalogue`, in the order that `read` counts.
+    read : {"auto", "map", "positioned"}
+        See `chunks.open_file`.
+    verify : bool
+        Compare each sample with its checksum when it is first read.
+
+    Attributes
+    ----------
+    names : array of str, (N,)
+    windows : int32, (N,)
+        Which window of its sample each is.
+    shapes : int32, (N, 2)
+        Height and width of each one's frame.
     """
 
-    def __init__(self, folder: str | Path, table: pd.DataFrame):
-        self.table = table.reset_index(drop=True)
-        self._folder = Path(folder)
-        self._descriptors: dict[str, int] = {}
-        self._places = self._offsets()
+    def __init__(self, folder: str | Path, table: pd.DataFrame, read: str = "auto", verify: bool = False):
+        self.names = table["sample"].array
+        self.windows = table["window"].to_numpy(np.int32)
+        self.shapes = table[["height", "width"]].to_numpy(np.int32)
+        self._folder, self._how = Path(folder), read
+        self._rows = table["row"].to_numpy(np.int32)
+        self._checksums = table["checksum"].to_numpy(np.uint32)
+        self._verify, self._unseen = verify, np.ones(len(table), bool)
+        self._classes = pd.Categorical(table["classes"])
+        sets = table[["file", "group"]]
+        self._sets = list(sets.drop_duplicates().sort_values(["file", "group"]).itertuples(index=False))
+        self._set = sets.groupby(["file", "group"]).ngroup().to_numpy(np.int32)
+        self._stored = [self._locate(*key) for key in self._sets]
+        self._files = self._opened()
 
     def __len__(self) -> int:
-        return len(self.table)
+        return len(self._rows)
 
-    def shape(self, place: int) -> tuple[int, int]:
-        """Height and width of a sample's frame."""
-        return int(self.table["height"].iat[place]), int(self.table["width"].iat[place])
+    @property
+    def nbytes(self) -> int:
+        """What is held in memory, but for the pages of mapped files."""
+        held = (self.windows, self.shapes, self._rows, self._checksums, self._unseen, self._set)
+        return sum(part.nbytes for part in (*held, self.names, self._classes, *chain(*self._stored)))
 
-    def read(self, place: int, image: np.ndarray, mask: np.ndarray) -> None:
-        """Fill contiguous buffers, uint8 (H, W, 3) and (H, W), with one sample."""
-        file, image_chunks, mask_chunks = self._places[place]
-        for buffer, chunks in ((image, image_chunks), (mask, mask_chunks)):
-            view = memoryview(buffer).cast("B")
-            start = 0
-            for offset, size in chunks:
-                size = min(size, len(view) - start)  # the last band may be stored with a margin
-                if os.preadv(self._descriptor(file), [view[start : start + size]], offset) < size:
-                    raise _damaged(self._folder / file, "a file that ends early")
-                start += size
+    def addresses(self) -> np.ndarray:
+        """Where each sample lies: int64 (N, 2), number of its file and first byte of its image."""
+        files = np.unique([file for file, _ in self._sets], return_inverse=True)[1]
+        found = np.empty((len(self), 2), np.int64)
+        for number, (images, _) in enumerate(self._stored):
+            mine = self._set == number
+            found[mine, 0], found[mine, 1] = files[number], images.offsets(self._rows[mine])
+        return found
+
+    def present(self, classes: int) -> np.ndarray:
+        """Which classes each sample holds: bool (N, classes)."""
+        kinds = np.zeros((len(self._classes.categories), classes), bool)
+        for number, words in enumerate(self._classes.categories):
+            kinds[number, [int(word) for word in words.split()]] = True
+        return kinds[self._classes.codes]
+
+    def read(self, places: np.ndarray, image: np.ndarray, mask: np.ndarray) -> None:
+        """Fill contiguous buffers, uint8 (B, H, W, 3) and (B, H, W), with samples of one shape.
+
+        Raises
+        ------
+        ShardError
+            Naming the file and the sample, if one cannot be read, or is read for the first time, is to be
+            verified and has another checksum.
+        """
+        images, masks = image.reshape(len(places), -1), mask.reshape(len(places), -1)
+        sets, rows = self._set[places].tolist(), self._rows[places].tolist()
+        for number, (file, row) in enumerate(zip(sets, rows, strict=True)):
+            opened, (image_rows, mask_rows) = self._files[file], self._stored[file]
+            try:
+                image_rows.read(opened, row, images[number])
+                mask_rows.read(opened, row, masks[number])
+            except (EOFError, OSError, RuntimeError) as error:  # what the decoders raise is a RuntimeError
+                raise self._damaged(places[number], f"one that cannot be read ({error})") from error
+            if self._verify:
+                self._require_checksum(places[number], images[number], masks[number])
+
+    def damaged(self) -> Iterator[ShardError]:
+        """An error, naming file and sample, for each that cannot be read or has another checksum."""
+        self._unseen[:] = True
+        for place, (height, width) in enumerate(self.shapes.tolist()):
+            image, mask = np.empty((1, height, width, 3), np.uint8), np.empty((1, height, width), np.uint8)
+            try:
+                self.read(np.array([place]), image, mask)
+                self._require_checksum(place, image, mask)
+            except ShardError as error:
+                yield error
 
     def verify(self) -> None:
         """Compare every sample with its checksum.
@@ -129,46 +201,101 @@ class Shards:
         ShardError
             Naming the first file and sample whose bytes have changed.
         """
-        for place, row in enumerate(self.table.itertuples()):
-            image = np.empty((row.height, row.width, 3), np.uint8)
-            mask = np.empty((row.height, row.width), np.uint8)
-            self.read(place, image, mask)
-            if _checksum(image, mask) != row.checksum:
-                raise _damaged(self._folder / row.file, f"sample `{row.sample}` with another checksum")
+        for error in self.damaged():
+            raise error
 
-    def _descriptor(self, file: str) -> int:
-        # Reading by position shares no offset, so a descriptor is as good after a fork.
-        if file not in self._descriptors:
-            self._descriptors[file] = os.open(self._folder / file, os.O_RDONLY)
-        return self._descriptors[file]
+    def __getstate__(self) -> dict:
+        return {name: value for name, value in vars(self).items() if name != "_files"}
 
-    def _offsets(self) -> list[tuple[str, list, list]]:
-        chunks: dict[tuple[str, str], dict[int, list]] = {}
-        for name, group in self.table[["file", "group"]].drop_duplicates().itertuples(index=False):
-            with _open(self._folder / name) as file:
-                for kind in ("image", "mask"):
-                    chunks[name, f"{group}/{kind}"] = _chunks(file[f"{group}/{kind}"])
-        return [
-            (row.file, *(chunks[row.file, f"{row.group}/{kind}"][row.row] for kind in ("image", "mask")))
-            for row in self.table.itertuples()
-        ]
+    def __setstate__(self, state: dict) -> None:
+        vars(self).update(state)
+        self._files = self._opened()
+
+    def _locate(self, name: str, group: str) -> tuple[Rows, Rows]:
+        """Where the images and the masks of one frame lie in one file."""
+        path = self._folder / name
+        with _open(path) as file:
+            found = Rows(file[f"{group}/image"]), Rows(file[f"{group}/mask"])
+        if max(rows.end for rows in found) > path.stat().st_size:
+            raise _damaged(path, "a file that ends early")
+        return found
+
+    def _opened(self) -> list[File]:
+        """The file of each set, every file opened once."""
+        names = {name for name, _ in self._sets}
+        files = {name: open_file(self._folder / name, self._how) for name in names}
+        return [files[name] for name, _ in self._sets]
+
+    def _require_checksum(self, place: int, image: np.ndarray, mask: np.ndarray) -> None:
+        """Once for each sample."""
+        if self._unseen[place] and _checksum(image, mask) != self._checksums[place]:
+            raise self._damaged(place, "one with another checksum")
+        self._unseen[place] = False
+
+    def _damaged(self, place: int, found: str) -> ShardError:
+        path = self._folder / self._sets[self._set[place]][0]
+        return _damaged(path, f"sample `{self.names[place]}`: {found}")
+
+
+def require_whole(catalogues: Iterable[str]) -> None:
+    """Compare every sample of some catalogues' shards with its checksum; the log has each that is damaged.
+
+    Raises
+    ------
+    ShardError
+        Naming every damaged file.
+    """
+    damaged: dict[Path, str] = {}
+    for path in map(Path, catalogues):
+        for name, rows in pd.read_parquet(path).groupby("file"):
+            errors = _errors(path.parent, rows)
+            log.info("%s: %d samples, %d damaged", path.with_name(name), len(rows), len(errors))
+            for error in errors:
+                log.info("%s", error)
+            if errors:
+                damaged[path.with_name(name)] = errors[0].found
+    if damaged:
+        raise ShardError(
+            expected="every sample as its checksum says",
+            found=f"{len(damaged)} damaged shards, the first with {next(iter(damaged.values()))}",
+            where=", ".join(map(str, damaged)),
+            remedy=f"`rm {' '.join(map(str, damaged))}` and start again: only these are made anew.",
+        )
+
+
+def _errors(folder: Path, rows: pd.DataFrame) -> list[ShardError]:
+    """What is wrong with the samples of one file."""
+    try:
+        return list(Shards(folder, rows).damaged())
+    except ShardError as error:  # the file cannot be opened at all
+        return [error]
+
+
+def _write(file: h5py.File, index: pd.DataFrame, plan: Plan, packed: dict) -> None:
+    """The data sets of all samples, and their table."""
+    windows = {row.sample: plan.windows(row.height, row.width, row.pixel_size) for row in index.itertuples()}
+    counts = Counter(window.frame for ones in windows.values() for window in ones)
+    data = {frame: _datasets(file, frame, count, packed) for frame, count in sorted(counts.items())}
+    filled = Counter()
+    rows = [_write_sample(data, row, windows[row.sample], plan, filled) for row in index.itertuples()]
+    _write_samples(file, list(chain(*rows)))
 
 
 def _group(frame: tuple[int, int]) -> str:
     return f"{frame[0]}x{frame[1]}"
 
 
-def _datasets(file: h5py.File, frame: tuple[int, int], count: int) -> tuple[h5py.Dataset, h5py.Dataset]:
+def _datasets(file: h5py.File, frame: tuple[int, int], count: int, packed: dict) -> tuple[h5py.Dataset, ...]:
     """Those of the images and the masks of one frame."""
     shapes = {"image": (count, *frame, 3), "mask": (count, *frame)}
-    return tuple(_dataset(file, f"{_group(frame)}/{kind}", shape) for kind, shape in shapes.items())
+    return tuple(_dataset(file, f"{_group(frame)}/{kind}", shape, packed) for kind, shape in shapes.items())
 
 
-def _dataset(file: h5py.File, name: str, shape: tuple[int, ...]) -> h5py.Dataset:
+def _dataset(file: h5py.File, name: str, shape: tuple[int, ...], packed: dict) -> h5py.Dataset:
     row_bytes = int(np.prod(shape[2:]))
     bands = -(-shape[1] // max(1, CHUNK_BYTES // row_bytes))
     rows = -(-shape[1] // bands)
-    return file.create_dataset(name, shape, np.uint8, chunks=(1, rows, *shape[2:]))
+    return file.create_dataset(name, shape, np.uint8, chunks=(1, rows, *shape[2:]), **packed)
 
 
 def _write_sample(data: dict, row, windows: list[Window], plan: Plan, filled: Counter) -> list[tuple]:
@@ -181,31 +308,20 @@ def _write_sample(data: dict, row, windows: list[Window], plan: Plan, filled: Co
         for dataset, array in zip(data[window.frame], (pixels, labels), strict=True):
             dataset[place] = array
         filled[window.frame] += 1
-        table.append((row.sample, number, _group(window.frame), place, _checksum(pixels, labels)))
+        found = " ".join(str(label) for label in np.unique(labels) if label != IGNORE)
+        table.append((row.sample, number, _group(window.frame), place, found, _checksum(pixels, labels)))
     return table
 
 
 def _write_samples(file: h5py.File, table: list[tuple]) -> None:
     text = h5py.string_dtype("utf-8")
-    kind = np.dtype(
-        [("sample", text), ("window", "<i8"), ("group", text), ("row", "<i8"), ("checksum", "<u4")]
-    )
+    columns = [("sample", text), ("window", "<i8"), ("group", text), ("row", "<i8"), ("classes", text)]
+    kind = np.dtype([*columns, ("checksum", "<u4")])
     file.create_dataset("samples", data=np.array(table, dtype=kind))
 
 
 def _checksum(image: np.ndarray, mask: np.ndarray) -> int:
     return zlib.crc32(np.ascontiguousarray(mask), zlib.crc32(np.ascontiguousarray(image)))
-
-
-def _chunks(dataset: h5py.Dataset) -> dict[int, list[tuple[int, int]]]:
-    """Byte offset and size of the chunks of each row of a data set, in order."""
-    found: dict[int, list] = defaultdict(list)
-    dataset.id.chunk_iter(
-        lambda chunk: found[chunk.chunk_offset[0]].append(
-            (chunk.chunk_offset[1], chunk.byte_offset, chunk.size)
-        )
-    )
-    return {row: [(offset, size) for _, offset, size in sorted(bands)] for row, bands in found.items()}
 
 
 @contextlib.contextmanager

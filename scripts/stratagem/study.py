@@ -34,7 +34,7 @@ from stratagem.errors import ConfigError
 from stratagem.presets import PRESETS
 from stratagem.transforms import TRANSFORMS, Policy, Strength, unsafe
 
-__all__ = ["Recipe", "Study", "read_study", "schema"]
+__all__ = ["Delivery", "Recipe", "Study", "read_study", "schema"]
 
 NAME = r"^[a-z0-9][a-z0-9-]*$"
 DIGEST = r"^[0-9a-f]{64}$"
@@ -460,13 +460,79 @@ class Init(Options):
 
 
 class Loader(Options):
-    """How the training images reach the network."""
+    """Which training images reach the network, from where and in which order."""
 
     fraction: Share = Field(1.0, description="Share of the training images used, drawn per seed.")
-    storage: Literal["shards", "memory"] = Field(
-        "shards", description="shards: read on demand. memory: all held in memory."
+    storage: Literal["shards", "memory", "files"] = Field(
+        "shards",
+        description="shards: read on demand. memory: all held in memory. files: the images themselves, "
+        "brought into the frame at each read; no shards are made for it.",
     )
     batch_size: int = Field(16, ge=1, description="Images a step; mixed sizes batch by equal size.")
+    window: int | None = Field(
+        None,
+        ge=1,
+        description="Images are moved by less than this from where they lie on disk, for disks that read "
+        "far apart slowly; without it all are mixed with all.",
+    )
+    balance: Literal["none", "class", "size"] = Field(
+        "none",
+        description="class: every class is shown equally often, so that a rare one is seen. size: every "
+        "size is (areas of one power of two). none: every image once an epoch.",
+    )
+    last: Literal["fill", "keep", "drop"] = Field(
+        "fill",
+        description="Images that fill no batch at an epoch's end: fill: go into the next one's first (of "
+        "mixed sizes: as keep). keep: make smaller batches. drop: are not shown.",
+    )
+
+    @model_validator(mode="after")
+    def _classes_are_known(self) -> "Loader":
+        if self.storage == "files" and self.balance == "class":
+            raise ValueError("`balance: class` needs shards, which know the classes of every image")
+        return self
+
+
+class Delivery(Options):
+    """How batches are made, of all strategies: changes speed and memory, and no result."""
+
+    workers: int = Field(1, ge=0, description="Threads that make batches ahead; 0: made when asked for.")
+    memory_mb: int = Field(
+        1024, ge=1, description="What a loader may hold: samples in memory, and batches made ahead."
+    )
+    read: Literal["auto", "map", "positioned"] = Field(
+        "auto",
+        description="map: shards are mapped into memory. positioned: read by position. auto: mapped "
+        "unless they lie on a networked disk.",
+    )
+    verify: bool = Field(False, description="Compare each sample's checksum when it is first read.")
+
+    @classmethod
+    def granted(cls, resources: Any) -> "Delivery":
+        """From the resources of a job: as params they would train anew what they cannot change."""
+        return cls(
+            workers=resources.workers,
+            memory_mb=resources.loader_mb,
+            read=resources.read,
+            verify=bool(resources.verify),
+        )
+
+
+class Shards(Options):
+    """The HDF5 files of a resolution."""
+
+    files: int = Field(4, ge=1, description="How many, one job each.")
+    compression: Literal["none", "lz4", "zstd"] = Field(
+        "none", description="For slow or networked disks: lz4 unpacks faster, zstd packs smaller."
+    )
+
+
+def _from_number(given: Any) -> Any:
+    """`shards: 4` is short for `shards: {files: 4}`."""
+    return {"files": given} if isinstance(given, int) and not isinstance(given, bool) else given
+
+
+ShardsOrNumber = Annotated[Shards, BeforeValidator(_from_number, json_schema_input_type=Shards | int)]
 
 
 class Strategy(Options):
@@ -475,7 +541,7 @@ class Strategy(Options):
     resolution: Name = Field(description="A name under `resolutions`.")
     augmentation: Name | None = Field(None, description="A name under `augmentations`.")
     init: Init | None = Field(None, description="Transfer; without it weights start at random.")
-    loader: Loader = Field(Loader(), description="Fraction, storage and batch size.")
+    loader: Loader = Field(Loader(), description="Which images, from where, in which order.")
     network: Literal["unet", "resnet18"] = Field(
         "unet", description="unet: the classic one. resnet18: a U-Net on a ResNet-18 encoder."
     )
@@ -536,7 +602,8 @@ class Study(DataSet):
     budget: Budget = Field(description="What each run may use, the same for all.")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where networks run.")
     threads: int = Field(1, ge=1, description="Threads of a training job; part of its result.")
-    shards: int = Field(4, ge=1, description="HDF5 files a resolution, one job each.")
+    shards: ShardsOrNumber = Field(Shards(), description="The HDF5 files of each resolution.")
+    loader: Delivery = Field(Delivery(), description="How batches are made.")
     unet: Unet = Field(Unet(), description="The classic U-Net's size.")
     training: Training = Field(Training(), description="The train loop.")
     resolutions: dict[Name, Resolution] = Field(min_length=1, description="Plans by name.")

@@ -43,12 +43,12 @@ def make(
         If the run is shown no such image.
     """
     storage = storage_of(recipe, inputs)
-    table, manifest = storage.table, Manifest(inputs.manifest)
-    places = np.flatnonzero((table["sample"] == sample) & (table["window"] == window))
+    manifest = Manifest(inputs.manifest, storage.names)
+    places = np.flatnonzero((storage.names == sample) & (storage.windows == window))
     _require(len(places) > 0, f"window {window} of `{sample}` is none of its training images", recipe)
     _require(variant < manifest.variants, f"variant {variant} of {manifest.variants}, counted from 0", recipe)
-    shape = storage.shape(places[0])
-    image, mask = np.empty((*shape, 3), np.uint8), np.empty(shape, np.uint8)
+    height, width = storage.shapes[places[0]]
+    image, mask = np.empty((height, width, 3), np.uint8), np.empty((height, width), np.uint8)
     Synthesis(storage, manifest, exchange(recipe.swaps)).make(places[0], variant, image, mask)
     return image, mask
 

@@ -22,7 +22,7 @@ from tqdm import tqdm
 from stratagem import augment_batch
 from stratagem.augment import exchange
 from stratagem.errors import TrainingError
-from stratagem.execution import Execution
+from stratagem.execution import Execution, memory_mb
 from stratagem.labels import IGNORE
 from stratagem.loader import Batch
 
@@ -80,6 +80,10 @@ class Spent:
     images, steps, pixels, epochs : int
     training_s, waiting_s, validation_s : float
         Wall seconds; waiting (for a batch) is part of training.
+    making_s, reading_s : float
+        Seconds that the loader's workers took for the batches, and those of them that reading took.
+    memory_mb, mapped_mb : float
+        The most that the process held, as seen at the validations; see `execution.memory_mb`.
     """
 
     images: int = 0
@@ -89,6 +93,10 @@ class Spent:
     training_s: float = 0.0
     waiting_s: float = 0.0
     validation_s: float = 0.0
+    making_s: float = 0.0
+    reading_s: float = 0.0
+    memory_mb: float = 0.0
+    mapped_mb: float = 0.0
     losses: list[float] = field(default_factory=list, repr=False)
 
     def share(self, options: Options) -> float:
@@ -186,11 +194,13 @@ def _train_stretch(model, batches, optimizer, options, execution, spent, stop, b
         rate = learning_rate(middle, options.peak_rate, options.warmup)
         spent.losses.append(step(model, batch, optimizer, rate, options, execution, spent))
         _count(spent, batch)
-        bar.update(len(batch.samples) if options.images else 1)
+        bar.update(len(batch) if options.images else 1)
         if time.perf_counter() - logged > LOG_EVERY_S:
             logged = time.perf_counter()
             _log_progress(spent, options, spent.training_s + logged - start)
     spent.training_s += time.perf_counter() - start
+    own, mapped = memory_mb()
+    spent.memory_mb, spent.mapped_mb = max(spent.memory_mb, own), max(spent.mapped_mb, mapped)
 
 
 def step(model, batch, optimizer, rate, options, execution, spent) -> float:
@@ -203,7 +213,7 @@ def step(model, batch, optimizer, rate, options, execution, spent) -> float:
         image, mask = _on_device(part, options, execution)
         with execution.autocast():
             logits = model(image)
-        loss = losses(logits, mask).sum() / len(batch.samples)
+        loss = losses(logits, mask).sum() / len(batch)
         loss.backward()
         total += float(loss.detach())
     if not np.isfinite(total):
@@ -224,7 +234,7 @@ def _micro_batches(batch: Batch, pixels: int) -> Iterable[Batch]:
 
 def _on_device(batch: Batch, options: Options, execution: Execution) -> tuple[torch.Tensor, torch.Tensor]:
     """Images and masks where the network is, made synthetic there if that is still to be done."""
-    image, mask = execution.images(batch.image), torch.from_numpy(batch.mask).to(execution.device)
+    image, mask = execution.images(batch.image), execution.upload(batch.mask)
     return (
         augment_batch.apply(batch.rows, image, mask, exchange(options.swaps)) if batch.rows else (image, mask)
     )
@@ -232,20 +242,22 @@ def _on_device(batch: Batch, options: Options, execution: Execution) -> tuple[to
 
 def _within_budget(batch: Batch, options: Options, spent: Spent) -> Batch:
     """The batch, cut to what is left where images are counted."""
-    left = options.images - spent.images if options.images else len(batch.samples)
-    if left >= len(batch.samples):
+    left = options.images - spent.images if options.images else len(batch)
+    if left >= len(batch):
         return batch
     return batch[:left]
 
 
 def _share_of(batch: Batch, options: Options) -> float:
-    return len(batch.samples) / options.images if options.images else 1 / options.steps
+    return len(batch) / options.images if options.images else 1 / options.steps
 
 
 def _count(spent: Spent, batch: Batch) -> None:
-    spent.images += len(batch.samples)
+    spent.images += len(batch)
     spent.steps += 1
     spent.pixels += batch.mask.size
+    spent.making_s += batch.making_s
+    spent.reading_s += batch.reading_s
     spent.epochs = batch.epoch + 1
 
 

@@ -1,0 +1,178 @@
+"""Rows of an HDF5 data set, read past the HDF5 library.
+
+HDF5 lets one call run at a time, whatever file it is about, and what it holds open does not survive a
+fork. So the library is asked once where each chunk of a data set lies in its file. From then on rows are
+copied, or decoded, straight from the file into buffers of the caller: by any number of threads, each in
+its own time, and in a process started in any way.
+
+A file on a local disk is mapped into memory, so that the page cache is read without a copy in between;
+one on a networked disk, where a lost server would end a process that reads a map, is read by position.
+"""
+
+import mmap
+import os
+from array import array
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+import h5py
+import imagecodecs
+import numpy as np
+import psutil
+
+__all__ = ["File", "Rows", "is_networked", "open_file"]
+
+# Decoders by HDF5's number of the filter: gzip, and the registered ones of LZ4 and Zstandard.
+DECODERS = {1: imagecodecs.zlib_decode, 32004: imagecodecs.lz4h5_decode, 32015: imagecodecs.zstd_decode}
+NETWORKED = ("9p", "afs", "beegfs", "ceph", "cifs", "fuse", "glusterfs", "gpfs", "lustre", "nfs", "smb")
+
+
+class File(Protocol):
+    """A file that is open to be read by position."""
+
+    size: int
+
+    def copy(self, offset: int, into: np.ndarray) -> None:
+        """Fill a buffer, uint8 (N,), with the bytes from there on."""
+        ...
+
+    def view(self, offset: int, size: int) -> np.ndarray:
+        """So many bytes from there on: uint8 (N,), not to be written to."""
+        ...
+
+
+def open_file(path: str | Path, read: str) -> File:
+    """A file to read from.
+
+    Parameters
+    ----------
+    path : path
+    read : {"auto", "map", "positioned"}
+        Mapped into memory, or read by position; auto: mapped unless the file is on a networked disk.
+    """
+    if read == "auto":
+        mounted = {part.mountpoint: part.fstype for part in psutil.disk_partitions(all=True)}
+        read = "positioned" if is_networked(path, mounted) else "map"
+    return _Mapped(path) if read == "map" else _Positioned(path)
+
+
+def is_networked(path: str | Path, mounted: dict[str, str]) -> bool:
+    """Whether a file is on a networked disk, by the kind of file system at each mount point."""
+    folders = Path(path).resolve().parents
+    kind = next((mounted[str(folder)] for folder in folders if str(folder) in mounted), "")
+    return kind.lower().startswith(NETWORKED)
+
+
+class Rows:
+    """Where the rows of a data set lie in their file.
+
+    Parameters
+    ----------
+    dataset : h5py.Dataset
+        Uint8 (N, H, ...), in chunks of one row or of a band of one: (1, h, ...).
+
+    Raises
+    ------
+    ValueError
+        If chunks are missing, or are packed in a way that is not known.
+
+    Attributes
+    ----------
+    end : int
+        The byte after the last one.
+    """
+
+    def __init__(self, dataset: h5py.Dataset):
+        count, height = dataset.shape[:2]
+        self._rows_of_a_band = dataset.chunks[1]
+        self._band = int(np.prod(dataset.chunks))
+        self._bands = -(-height // self._rows_of_a_band)
+        self._decode = _decoder(dataset)
+        # One entry a chunk. Arrays of the standard library: as small as NumPy's, and quicker to ask for one.
+        self._offsets = array("q", [-1]) * (count * self._bands)
+        # How many bytes are packed; 0 where they are stored as they are.
+        self._packed = array("q", [0]) * (count * self._bands if self._decode else 0)
+        self.end = 0
+        dataset.id.chunk_iter(self._take)
+        if -1 in self._offsets:
+            raise ValueError(f"`{dataset.name}` lacks chunks")
+
+    @property
+    def nbytes(self) -> int:
+        """What is held in memory."""
+        return self._offsets.itemsize * (len(self._offsets) + len(self._packed))
+
+    def offsets(self, rows: np.ndarray) -> np.ndarray:
+        """The byte at which each of some rows begins: int64 (N,)."""
+        return np.frombuffer(self._offsets, np.int64)[rows * self._bands]
+
+    def read(self, file: File, row: int, into: np.ndarray) -> None:
+        """Fill a buffer, uint8 (bytes of a row,), with one row."""
+        for band in range(self._bands):
+            chunk = row * self._bands + band
+            part = into[band * self._band : (band + 1) * self._band]
+            if self._packed and self._packed[chunk]:
+                self._unpack(file.view(self._offsets[chunk], self._packed[chunk]), part)
+            else:
+                file.copy(self._offsets[chunk], part)
+
+    def _unpack(self, packed: np.ndarray, into: np.ndarray) -> None:
+        if into.size == self._band:
+            self._decode(packed, out=into)
+            return
+        whole = np.empty(self._band, np.uint8)  # the last band of a row is stored with a margin
+        self._decode(packed, out=whole)
+        into[:] = whole[: into.size]
+
+    def _take(self, chunk) -> None:
+        row, top = chunk.chunk_offset[:2]
+        number = row * self._bands + top // self._rows_of_a_band
+        self._offsets[number] = chunk.byte_offset
+        self.end = max(self.end, chunk.byte_offset + chunk.size)
+        if self._decode and not chunk.filter_mask:  # else HDF5 left the filter out
+            self._packed[number] = chunk.size
+
+
+def _decoder(dataset: h5py.Dataset) -> Callable | None:
+    """What unpacks the chunks of a data set; None where they are stored as they are."""
+    plan = dataset.id.get_create_plist()
+    filters = [plan.get_filter(number)[0] for number in range(plan.get_nfilters())]
+    if not filters:
+        return None
+    if len(filters) > 1 or filters[0] not in DECODERS:
+        raise ValueError(f"`{dataset.name}` is packed by filters that are not known: {filters}")
+    return DECODERS[filters[0]]
+
+
+class _Mapped:
+    def __init__(self, path: str | Path):
+        with open(path, "rb") as file:
+            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        self._bytes = np.frombuffer(mapped, np.uint8)
+        self.size = self._bytes.size
+
+    def copy(self, offset: int, into: np.ndarray) -> None:
+        np.copyto(into, self._bytes[offset : offset + into.size])
+
+    def view(self, offset: int, size: int) -> np.ndarray:
+        return self._bytes[offset : offset + size]
+
+
+class _Positioned:
+    def __init__(self, path: str | Path):
+        self._file = open(path, "rb", buffering=0)  # noqa: SIM115  # open for as long as it is read
+        self.size = os.fstat(self._file.fileno()).st_size
+
+    def copy(self, offset: int, into: np.ndarray) -> None:
+        view = memoryview(into)
+        while len(view):
+            count = os.preadv(self._file.fileno(), [view], offset)
+            if count == 0:
+                raise EOFError("the file ends early")
+            view, offset = view[count:], offset + count
+
+    def view(self, offset: int, size: int) -> np.ndarray:
+        found = np.empty(size, np.uint8)
+        self.copy(offset, found)
+        return found
