@@ -37,7 +37,7 @@ def _tiny(monkeypatch, folder, **texts):
 def test_a_module_counts_with_all_it_imports_at_any_depth():
     """Training depends on the loader, and through it on the shards."""
     found = modules("training")
-    assert {"training", "execution", "labels", "loader", "shard", "geometry", "files"} <= set(found)
+    assert {"training", "execution", "labels", "loader", "storage", "geometry", "files"} <= set(found)
     assert "run" not in found and "metrics" not in found
     assert list(found) == sorted(found)
 

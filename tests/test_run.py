@@ -207,7 +207,7 @@ def test_the_cost_holds_the_recipe_and_what_was_spent(inputs, tmp_path):
     for name in ("cpu_s", "training_s", "images_per_s", "peak_memory_mb", "mapped_mb", "loader_mb"):
         assert cost[name] > 0
     assert 0 <= cost["waiting_s"] <= cost["training_s"]
-    assert 0 < cost["reading_s"] <= cost["making_s"] and cost["reading_share"] == 1
+    assert 0 < cost["reading_s"] <= cost["making_s"] and 0.5 < cost["reading_share"] <= 1
     assert cost["loader_images_per_s"] > 0 and cost["loader_mb_per_s"] > 0 and cost["mixing"] == 1
 
 

@@ -25,7 +25,8 @@ __all__ = ["File", "Rows", "is_networked", "open_file"]
 
 # Decoders by HDF5's number of the filter: gzip, and the registered ones of LZ4 and Zstandard.
 DECODERS = {1: imagecodecs.zlib_decode, 32004: imagecodecs.lz4h5_decode, 32015: imagecodecs.zstd_decode}
-NETWORKED = ("9p", "afs", "beegfs", "ceph", "cifs", "fuse", "glusterfs", "gpfs", "lustre", "nfs", "smb")
+NETWORKED = ("9p", "afs", "beegfs", "ceph", "cifs", "davfs", "fuse", "glusterfs", "gpfs", "lustre", "nfs")
+NETWORKED += ("orangefs", "panfs", "pvfs2", "smb", "wekafs")
 
 
 class File(Protocol):
@@ -75,7 +76,7 @@ class Rows:
     Raises
     ------
     ValueError
-        If chunks are missing, or are packed in a way that is not known.
+        If chunks are missing, of another shape, or packed in a way that is not known.
 
     Attributes
     ----------
@@ -84,6 +85,8 @@ class Rows:
     """
 
     def __init__(self, dataset: h5py.Dataset):
+        if dataset.chunks is None or dataset.chunks[0] != 1 or dataset.chunks[2:] != dataset.shape[2:]:
+            raise ValueError(f"`{dataset.name}` is not stored in rows, but in chunks of {dataset.chunks}")
         count, height = dataset.shape[:2]
         self._rows_of_a_band = dataset.chunks[1]
         self._band = int(np.prod(dataset.chunks))
@@ -118,12 +121,13 @@ class Rows:
                 file.copy(self._offsets[chunk], part)
 
     def _unpack(self, packed: np.ndarray, into: np.ndarray) -> None:
-        if into.size == self._band:
-            self._decode(packed, out=into)
-            return
-        whole = np.empty(self._band, np.uint8)  # the last band of a row is stored with a margin
-        self._decode(packed, out=whole)
-        into[:] = whole[: into.size]
+        # The last band of a row is stored with a margin.
+        whole = into if into.size == self._band else np.empty(self._band, np.uint8)
+        unpacked = len(self._decode(packed, out=whole))
+        if unpacked != self._band:
+            raise EOFError(f"a chunk of {self._band} bytes unpacks to {unpacked}")
+        if whole is not into:
+            into[:] = whole[: into.size]
 
     def _take(self, chunk) -> None:
         row, top = chunk.chunk_offset[:2]
@@ -153,9 +157,11 @@ class _Mapped:
         self.size = self._bytes.size
 
     def copy(self, offset: int, into: np.ndarray) -> None:
-        np.copyto(into, self._bytes[offset : offset + into.size])
+        np.copyto(into, self.view(offset, into.size))
 
     def view(self, offset: int, size: int) -> np.ndarray:
+        if offset + size > self.size:
+            raise EOFError("the file ends early")
         return self._bytes[offset : offset + size]
 
 

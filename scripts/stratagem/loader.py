@@ -99,7 +99,7 @@ class Loader:
     synthesis: "Synthesis | None" = None
     workers: int = 1
     memory_mb: int = 1024
-    allocate: Callable[[int], np.ndarray] = lambda size: np.empty(size, np.uint8)
+    allocate: Callable[[int], np.ndarray] = functools.partial(np.empty, dtype=np.uint8)
 
     def batches(self, start: int = 0) -> Iterator[Batch]:
         """Batches without end, from any of them on; who trains stops when the budget is spent.

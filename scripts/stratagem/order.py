@@ -93,7 +93,8 @@ class Order:
         """How often an epoch shows one sample, at most."""
         if self.weights is None:
             return 1
-        return int(np.ceil(self.weights.max() / self.weights.sum() * len(self.weights)))
+        most = self.weights.max() / self.weights.sum() * len(self.weights)
+        return int(np.ceil(round(most, 9)))  # 1.0000000000000002 is one
 
     def epoch(self, number: int) -> tuple[np.ndarray, np.ndarray]:
         """One epoch: the place of each sample shown, int64 (N,), and how often it was shown before."""
@@ -201,6 +202,8 @@ def balanced_by_size(shapes: np.ndarray) -> np.ndarray:
 def mixing(order: Order, epoch: int = 0) -> float:
     """How well batches mix what lies apart: 1 as a shuffle of all with all, 0 not at all.
 
+    Of batches of one sample, and where there is no whole batch, it is 1: there is nothing to mix.
+
     Where a sample lies is a number from 0 to 1; the mean of a batch of B varies over batches by 1/12 if it
     holds neighbours alone, and by 1/(12 B) if it is drawn at random.
     """
@@ -209,6 +212,8 @@ def mixing(order: Order, epoch: int = 0) -> float:
     lies = np.empty(len(places))
     lies[np.lexsort([within, files])] = np.linspace(0, 1, len(places))
     batches = len(places) // order.batch_size
+    if batches == 0 or order.batch_size == 1:
+        return 1.0
     means = lies[places][: batches * order.batch_size].reshape(batches, -1).mean(axis=1)
     apart, drawn = 1 / 12, 1 / (12 * order.batch_size)
     return float(np.clip((apart - means.var()) / (apart - drawn), 0, 1))

@@ -17,6 +17,7 @@ import contextlib
 import hashlib
 import json
 import logging
+import shlex
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -131,7 +132,9 @@ class Shards:
         self._verify, self._unseen = verify, np.ones(len(table), bool)
         self._classes = pd.Categorical(table["classes"])
         sets = table[["file", "group"]]
-        self._sets = list(sets.drop_duplicates().sort_values(["file", "group"]).itertuples(index=False))
+        self._sets = list(
+            sets.drop_duplicates().sort_values(["file", "group"]).itertuples(index=False, name=None)
+        )
         self._set = sets.groupby(["file", "group"]).ngroup().to_numpy(np.int32)
         self._stored = [self._locate(*key) for key in self._sets]
         self._files = self._opened()
@@ -185,11 +188,9 @@ class Shards:
     def damaged(self) -> Iterator[ShardError]:
         """An error, naming file and sample, for each that cannot be read or has another checksum."""
         self._unseen[:] = True
-        for place, (height, width) in enumerate(self.shapes.tolist()):
-            image, mask = np.empty((1, height, width, 3), np.uint8), np.empty((1, height, width), np.uint8)
+        for place in range(len(self)):
             try:
-                self.read(np.array([place]), image, mask)
-                self._require_checksum(place, image, mask)
+                self._check(place)
             except ShardError as error:
                 yield error
 
@@ -226,6 +227,12 @@ class Shards:
         files = {name: open_file(self._folder / name, self._how) for name in names}
         return [files[name] for name, _ in self._sets]
 
+    def _check(self, place: int) -> None:
+        height, width = self.shapes[place].tolist()
+        image, mask = np.empty((1, height, width, 3), np.uint8), np.empty((1, height, width), np.uint8)
+        self.read(np.array([place]), image, mask)
+        self._require_checksum(place, image, mask)
+
     def _require_checksum(self, place: int, image: np.ndarray, mask: np.ndarray) -> None:
         """Once for each sample."""
         if self._unseen[place] and _checksum(image, mask) != self._checksums[place]:
@@ -259,7 +266,7 @@ def require_whole(catalogues: Iterable[str]) -> None:
             expected="every sample as its checksum says",
             found=f"{len(damaged)} damaged shards, the first with {next(iter(damaged.values()))}",
             where=", ".join(map(str, damaged)),
-            remedy=f"`rm {' '.join(map(str, damaged))}` and start again: only these are made anew.",
+            remedy=f"`rm {shlex.join(map(str, damaged))}` and start again: only these are made anew.",
         )
 
 

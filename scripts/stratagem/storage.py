@@ -21,6 +21,7 @@ from stratagem.sample import read_sample
 __all__ = ["BYTES_OF_A_PIXEL", "Files", "Memory", "Storage", "naming"]
 
 BYTES_OF_A_PIXEL = 4  # three of the image, one of the mask
+BYTES_OF_A_WINDOW = 300  # of Python's, with its sizes; measured
 MB = 2**20
 
 
@@ -125,9 +126,12 @@ class Files:
         self._rows = np.repeat(np.arange(len(index), dtype=np.int32), [len(ones) for ones in windows])
         self._windows = [window for ones in windows for window in ones]
         self.names = index["sample"].array.take(self._rows)
-        self.windows = np.concatenate([np.arange(len(ones), dtype=np.int32) for ones in windows] or [[]])
+        self.windows = np.concatenate(
+            [np.arange(len(ones), dtype=np.int32) for ones in windows] or [np.empty(0, np.int32)]
+        )
         self.shapes = np.array([window.frame for window in self._windows], np.int32).reshape(-1, 2)
-        self.nbytes = int(index.memory_usage(deep=True).sum())
+        held = [index.memory_usage(deep=True).sum(), BYTES_OF_A_WINDOW * len(self._windows)]
+        self.nbytes = int(sum(held))
 
     def __len__(self) -> int:
         return len(self._windows)
