@@ -568,9 +568,10 @@ def test_each_strategy_is_told_with_what_sets_it_apart(tmp_path):
     own = {"augmentation": "turn", "learning_rate": 0.01, "loader": {"fraction": 0.125, "batch_size": 4}}
     own |= {"init": {"source": "cells", "freeze": "encoder"}, "network": "resnet18"}
     page = _rendered(tmp_path, told={"full-data": own})
-    told = ["native", "turn", "cells, encoder frozen", "12.5 %", "shards", "4", "resnet18", "0.01"]
+    read = ["shards", "all mixed"]
+    told = ["native", "turn", "cells, encoder frozen", "12.5 %", *read, "4", "resnet18", "0.01"]
     assert ["full-data", *told] in page.rows
-    assert ["baseline", "native", "none", "random", "100 %", "shards", "16", "unet", "0.001"] in page.rows
+    assert ["baseline", "native", "none", "random", "100 %", *read, "16", "unet", "0.001"] in page.rows
     text = (tmp_path / "report/report.html").read_text()
     marked = re.findall(r'<td class="differs">(.*?)</td>', text)
     assert marked == [word for word in told if word not in ("native", "shards")]
