@@ -187,8 +187,11 @@ def _train_stretch(model, batches, optimizer, options, execution, spent, stop, b
     start, logged = time.perf_counter(), time.perf_counter()
     while spent.share(options) < stop - 1e-9:
         asked = time.perf_counter()
-        batch = _within_budget(next(batches), options, spent)
+        whole = next(batches)
         spent.waiting_s += time.perf_counter() - asked
+        spent.making_s += whole.making_s
+        spent.reading_s += whole.reading_s
+        batch = _within_budget(whole, options, spent)
         # The middle of the step's own share: the first rate is not zero, the last one nearly is.
         middle = spent.share(options) + 0.5 * _share_of(batch, options)
         rate = learning_rate(middle, options.peak_rate, options.warmup)
@@ -256,8 +259,6 @@ def _count(spent: Spent, batch: Batch) -> None:
     spent.images += len(batch)
     spent.steps += 1
     spent.pixels += batch.mask.size
-    spent.making_s += batch.making_s
-    spent.reading_s += batch.reading_s
     spent.epochs = batch.epoch + 1
 
 
