@@ -2,8 +2,9 @@
 
     python benchmarks/loader.py IMAGES MASKS [--environments DIR] [--samples 4000] [--rounds 3]
 
-Shuffled epochs at batch 16 over samples of 256x256 RGB and mask, the files in the page cache: the images
-are brought to that size and repeated in their eight flips and turns, moved where that is too few. Each
+Shuffled epochs at batch 16 over samples of 256x256 RGB and mask, the files in the page cache: the images in
+their eight flips and turns, moved where that is too few, brought to that size by Pillow. Plain files hold
+them at their own size, and are brought to that size at each read. Each
 way runs in a process of its own: one epoch to warm up, then the median of the rounds; then one more whose
 samples are hashed (a sum of digests, whatever their order), which shows that all give the same.
 
@@ -66,24 +67,35 @@ def main() -> None:
 
 
 def prepare(images: Path, masks: Path, count: int, folder: Path) -> None:
-    """The samples as two arrays in files, from which each way makes its own format."""
-    import cv2
+    """The samples at their own size as files, and at one size as two arrays, from which formats are made."""
+    from PIL import Image
 
     found = sorted(path for path in images.rglob("*.png") if (masks / path.relative_to(images)).is_file())
-    image, mask = np.empty((count, SIDE, SIDE, 3), np.uint8), np.empty((count, SIDE, SIDE), np.uint8)
-    for number in range(count):
-        path, again = found[number % len(found)], number // len(found)
-        if again == 0:
-            pixels = cv2.resize(cv2.imread(str(path))[..., ::-1], (SIDE, SIDE), interpolation=cv2.INTER_AREA)
-            labels = cv2.imread(str(masks / path.relative_to(images)), cv2.IMREAD_GRAYSCALE)
-            labels = cv2.resize(labels, (SIDE, SIDE), interpolation=cv2.INTER_NEAREST) > 0
-        else:
-            pixels, labels = image[number % len(found)], mask[number % len(found)]
-        for target, array in ((image, pixels), (mask, labels)):
-            turned = np.rot90(array[:, ::-1] if again & 4 else array, again & 3)
-            target[number] = np.roll(turned, 16 * (again // 8), axis=1)
-    np.save(folder / "image.npy", image)
-    np.save(folder / "mask.npy", mask)
+    sources = {"image": images, "mask": masks}
+    arrays = {
+        "image": np.empty((count, SIDE, SIDE, 3), np.uint8),
+        "mask": np.empty((count, SIDE, SIDE), np.uint8),
+    }
+    for kind, array in arrays.items():
+        (folder / kind).mkdir()
+        for number in range(count):
+            path, again = found[number % len(found)], number // len(found)
+            pixels = Image.open(sources[kind] / path.relative_to(images))
+            pixels = np.array(pixels.convert("RGB" if kind == "image" else "L"))
+            turned = np.rot90(pixels[:, ::-1] if again & 4 else pixels, again & 3)
+            Image.fromarray(np.roll(turned, 16 * (again // 8), axis=1)).save(folder / kind / f"{number}.png")
+            array[number] = _opened(folder, kind, number)
+        np.save(folder / f"{kind}.npy", array)
+
+
+def _opened(folder: Path, kind: str, number: int) -> np.ndarray:
+    """A file, decoded and brought to one size as is usual: a mask of two values becomes 0 and 1."""
+    from PIL import Image
+
+    with Image.open(folder / kind / f"{number}.png") as file:
+        if kind == "image":
+            return np.array(file.convert("RGB").resize((SIDE, SIDE)))
+        return (np.array(file.resize((SIDE, SIDE), Image.Resampling.NEAREST)) > 0).astype(np.uint8)
 
 
 def _row(way: str, given: argparse.Namespace, folder: str) -> dict | str:
@@ -221,21 +233,14 @@ def _ours(image, mask, folder: Path, compression="none", how="map", workers=1, m
 
 
 def _files(image, mask, folder: Path, workers: int):
-    from PIL import Image
     from torch.utils.data import DataLoader, Dataset
-
-    for number, (pixels, labels) in enumerate(zip(image, mask, strict=True)):
-        Image.fromarray(pixels).save(folder / f"{number}.png")
-        Image.fromarray(labels).save(folder / f"{number}.mask.png")
 
     class Files(Dataset):
         def __len__(self) -> int:
             return len(image)
 
         def __getitem__(self, place: int):
-            pixels = Image.open(folder / f"{place}.png").convert("RGB").resize((SIDE, SIDE))
-            labels = Image.open(folder / f"{place}.mask.png").resize((SIDE, SIDE), Image.Resampling.NEAREST)
-            return np.array(pixels), np.array(labels)
+            return tuple(_opened(folder.parent, kind, place) for kind in ("image", "mask"))
 
     loader = DataLoader(Files(), batch_size=BATCH, shuffle=True, num_workers=workers)
     return lambda seed: ((pixels.numpy(), labels.numpy()) for pixels, labels in loader)

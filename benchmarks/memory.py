@@ -54,7 +54,7 @@ def prepare(folder: Path, count: int) -> None:
     from stratagem.geometry import Plan
     from stratagem.index import Wanted, build_index
     from stratagem.sample import find
-    from stratagem.shard import catalogue, write_shard
+    from stratagem.shard import catalogue, write_catalogue, write_shard
 
     rng = np.random.default_rng(0)
     for kind, shape in (("images", (SIDE, SIDE, 3)), ("masks", (SIDE, SIDE))):
@@ -67,20 +67,18 @@ def prepare(folder: Path, count: int) -> None:
     many = pd.concat([index] * (count // len(index)), ignore_index=True)
     names = [f"plate/well/{number:06d}" for number in range(len(many))]
     write_shard(folder / "0.h5", many.assign(sample=names), Plan("native", 16), CLASSES)
-    catalogue([folder / "0.h5"]).to_parquet(folder / "shards.parquet", index=False)
+    write_catalogue(catalogue([folder / "0.h5"]), folder / "shards.parquet")
 
 
 def measure(folder: Path, epochs: int) -> dict:
     """Seconds to the first batch, and memory, in this process."""
-    import pandas as pd
-
     from stratagem.execution import memory_mb
     from stratagem.loader import Loader
     from stratagem.order import Order
-    from stratagem.shard import Shards
+    from stratagem.shard import Shards, read_catalogue
 
     start = time.perf_counter()
-    shards = Shards(folder, pd.read_parquet(folder / "shards.parquet"))
+    shards = Shards(folder, read_catalogue(folder / "shards.parquet"))
     loader = Loader(shards, Order(shards.shapes, BATCH, seed=0))
     batches, own = loader.batches(), []
     seen = len(next(batches))

@@ -24,7 +24,7 @@ from stratagem.metrics import as_counts, confusion, per_image
 from stratagem.order import Order, balanced_by_class, balanced_by_size, mixing
 from stratagem.predict import predict
 from stratagem.sample import read_sample
-from stratagem.shard import Shards
+from stratagem.shard import Shards, read_catalogue
 from stratagem.split import select
 from stratagem.storage import BYTES_OF_A_PIXEL, Files, Memory, Storage
 from stratagem.study import Delivery, Recipe
@@ -125,8 +125,9 @@ def storage_of(recipe: Recipe, inputs: Inputs, delivery: Delivery | None = None)
     """The training images of a run, where its strategy keeps them."""
     delivery, samples = delivery or Delivery(), _samples(recipe, inputs)
     if recipe.strategy.loader.storage == "files":
-        return Files(inputs.index.set_index("sample", drop=False).loc[samples], inputs.plan)
-    table = pd.read_parquet(inputs.shards).set_index("sample", drop=False).loc[samples]
+        return Files(inputs.index[inputs.index["sample"].isin(samples)], inputs.plan)
+    table = read_catalogue(inputs.shards)
+    table = table[table["sample"].isin(samples)]
     shards = Shards(inputs.shards.parent, table, delivery.read, delivery.verify)
     return Memory(shards, delivery.memory_mb) if recipe.strategy.loader.storage == "memory" else shards
 

@@ -1,6 +1,6 @@
 """Shards: every sample in one plan's frame, in ordinary HDF5 files.
 
-Layout, version 3 (any HDF5 tool opens it):
+Layout, version 3 (any HDF5 tool since 1.10 opens it):
 
     /                       attributes: format, version, plan (JSON), classes
     /<H>x<W>/image          uint8 (N, H, W, 3), chunks (1, H, W, 3)
@@ -28,6 +28,8 @@ import h5py
 import hdf5plugin
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from stratagem.chunks import File, Rows, open_file
 from stratagem.errors import ShardError
@@ -36,7 +38,15 @@ from stratagem.geometry import Plan, Window
 from stratagem.labels import IGNORE
 from stratagem.sample import read_sample
 
-__all__ = ["Shards", "catalogue", "member", "require_whole", "write_shard"]
+__all__ = [
+    "Shards",
+    "catalogue",
+    "member",
+    "read_catalogue",
+    "require_whole",
+    "write_catalogue",
+    "write_shard",
+]
 
 log = logging.getLogger("stratagem")
 
@@ -44,6 +54,13 @@ FORMAT = "stratagem-shard"
 VERSION = 3
 CHUNK_BYTES = 16 * 2**20
 PACKED = {"none": {}, "lz4": hdf5plugin.LZ4(), "zstd": hdf5plugin.Zstd(clevel=3)}
+LIBRARY = ("v110", "v110")  # of 2016; its index of chunks takes a quarter of the memory
+    "v110",
+    "v110",
+)  # HDF5 of 2016 and newer reads it; its index of chunks takes a quarter of the memory
+PART = 2**14  # rows of a catalogue that are read at once
+KINDS = dict.fromkeys(["window", "row", "height", "width"], np.int32)
+KINDS |= dict.fromkeys(["file", "group", "classes"], "category")
 COLUMNS = ["sample", "window", "file", "group", "row", "height", "width", "classes", "checksum"]
 
 
@@ -68,7 +85,7 @@ def write_shard(
     compression : {"none", "lz4", "zstd"}
     """
     with replacing(path) as beside:
-        with h5py.File(beside, "w") as file:
+        with h5py.File(beside, "w", libver=LIBRARY) as file:
             file.attrs.update(format=FORMAT, version=VERSION, plan=json.dumps(plan.as_record()))
             file.attrs["classes"] = classes
             _write(file, index, plan, PACKED[compression])
@@ -93,8 +110,23 @@ def catalogue(paths: Iterable[str]) -> pd.DataFrame:
         tables.append(table.assign(file=Path(path).name))
     table = pd.concat(tables, ignore_index=True)
     sides = table["group"].str.split("x", expand=True) if len(table) else pd.DataFrame(columns=[0, 1])
-    table = table.assign(height=sides[0].astype(int), width=sides[1].astype(int))
+    table = table.assign(height=sides[0], width=sides[1]).astype(KINDS)
     return table[COLUMNS].sort_values(["sample", "window"])
+
+
+def write_catalogue(table: pd.DataFrame, path: str | Path) -> None:
+    """A catalogue as Parquet, in parts that are small to read."""
+    with replacing(path) as beside:
+        table.to_parquet(beside, index=False, row_group_size=PART)
+
+
+def read_catalogue(path: str | Path) -> pd.DataFrame:
+    """What `write_catalogue` wrote, part by part, so that little more is held than what is returned."""
+    with pq.ParquetFile(path) as file:
+        table = pa.Table.from_batches(file.iter_batches(PART, use_threads=False), file.schema_arrow)
+    found = table.unify_dictionaries().to_pandas(self_destruct=True, split_blocks=True)
+    pa.default_memory_pool().release_unused()
+    return found
 
 
 class Shards:
@@ -135,7 +167,7 @@ class Shards:
         self._sets = list(
             sets.drop_duplicates().sort_values(["file", "group"]).itertuples(index=False, name=None)
         )
-        self._set = sets.groupby(["file", "group"]).ngroup().to_numpy(np.int32)
+        self._set = sets.groupby(["file", "group"], observed=True).ngroup().to_numpy(np.int32)
         self._stored = [self._locate(*key) for key in self._sets]
         self._files = self._opened()
 
@@ -254,7 +286,7 @@ def require_whole(catalogues: Iterable[str]) -> None:
     """
     damaged: dict[Path, str] = {}
     for path in map(Path, catalogues):
-        for name, rows in pd.read_parquet(path).groupby("file"):
+        for name, rows in read_catalogue(path).groupby("file", observed=True):
             errors = _errors(path.parent, rows)
             log.info("%s: %d samples, %d damaged", path.with_name(name), len(rows), len(errors))
             for error in errors:
