@@ -55,9 +55,6 @@ VERSION = 3
 CHUNK_BYTES = 16 * 2**20
 PACKED = {"none": {}, "lz4": hdf5plugin.LZ4(), "zstd": hdf5plugin.Zstd(clevel=3)}
 LIBRARY = ("v110", "v110")  # of 2016; its index of chunks takes a quarter of the memory
-    "v110",
-    "v110",
-)  # HDF5 of 2016 and newer reads it; its index of chunks takes a quarter of the memory
 PART = 2**14  # rows of a catalogue that are read at once
 KINDS = dict.fromkeys(["window", "row", "height", "width"], np.int32)
 KINDS |= dict.fromkeys(["file", "group", "classes"], "category")
