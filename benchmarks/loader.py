@@ -9,6 +9,9 @@ way runs in a process of its own: one epoch to warm up, then the median of the r
 samples are hashed (a sum of digests, whatever their order), which shows that all give the same.
 
 Memory is the process's own (with its workers'), the most in the timed epochs, above what it held before.
+A second table says how well a window mixes (`stratagem.order.mixing`, mean of ten epochs): 1 as a shuffle of
+all with all, 0 not at all.
+
 A peer is measured where DIR/<peer>/bin/python is an environment that has it: webdataset, streaming
 (mosaicml-streaming, with torch), litdata, zarr, tensorstore, datasets (with torch where it asks for it).
 """
@@ -50,20 +53,33 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         prepare(Path(given.images), Path(given.masks), given.samples, Path(folder))
-        print(
-            f"{'way':34}{'samples/s':>11}{'of RAM':>8}{'own MB':>8}{'mapped MB':>11}{'disk MB':>9}  samples"
-        )
-        limit = None
-        for way in WAYS:
-            row = _row(way, given, folder)
-            if isinstance(row, str):
-                print(f"{way:34}{row}", flush=True)
-                continue
-            limit = limit or row
-            same = "the same" if row["hash"] == limit["hash"] else "OTHERS"
-            share = row["rate"] / limit["rate"]
-            print(f"{way:34}{row['rate']:11,.0f}{share:8.3f}{row['own']:8.0f}{row['mapped']:11.0f}"
-                  f"{row['disk']:9.0f}  {same}", flush=True)  # fmt: skip
+        _print_ways(given, folder)
+    _print_mixing(given.samples)
+
+
+def _print_ways(given: argparse.Namespace, folder: str) -> None:
+    print(f"{'way':34}{'samples/s':>11}{'of RAM':>8}{'own MB':>8}{'mapped MB':>11}{'disk MB':>9}  samples")
+    limit = None
+    for way in WAYS:
+        row = _row(way, given, folder)
+        if isinstance(row, str):
+            print(f"{way:34}{row}", flush=True)
+            continue
+        limit = limit or row
+        same = "the same" if row["hash"] == limit["hash"] else "OTHERS"
+        print(f"{way:34}{row['rate']:11,.0f}{row['rate'] / limit['rate']:8.3f}{row['own']:8.0f}"
+              f"{row['mapped']:11.0f}{row['disk']:9.0f}  {same}", flush=True)  # fmt: skip
+
+
+def _print_mixing(count: int) -> None:
+    """How well windows mix samples that lie in four files."""
+    from stratagem.order import Order, mixing
+
+    addresses = np.column_stack([np.arange(count) * 4 // count, np.arange(count)])
+    print(f"\n{'window':>8}{'mixing':>8}")
+    for window in (1, 64, 256, 1024, count):
+        order = Order(np.full((count, 2), SIDE), BATCH, seed=0, window=window, addresses=addresses)
+        print(f"{window:8,}{statistics.mean(mixing(order, epoch) for epoch in range(10)):8.3f}")
 
 
 def prepare(images: Path, masks: Path, count: int, folder: Path) -> None:

@@ -121,9 +121,7 @@ def read_catalogue(path: str | Path) -> pd.DataFrame:
     """What `write_catalogue` wrote, part by part, so that little more is held than what is returned."""
     with pq.ParquetFile(path) as file:
         table = pa.Table.from_batches(file.iter_batches(PART, use_threads=False), file.schema_arrow)
-    found = table.unify_dictionaries().to_pandas(self_destruct=True, split_blocks=True)
-    pa.default_memory_pool().release_unused()
-    return found
+    return table.unify_dictionaries().to_pandas(self_destruct=True, split_blocks=True)
 
 
 class Shards:
