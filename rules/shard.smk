@@ -39,10 +39,16 @@ rule shard:
 
 rule gather:
     input:
-        shards=expand(
-            "{root}/resolutions/{resolution}/{shard}.h5",
-            shard=range(STUDY.shards.files),
-            allow_missing=True,
+        index="{root}/index.parquet",
+        plan="{root}/resolutions/{resolution}/plan.json",
+        # What they hold follows from the rest: one made again, because it was damaged or is to be packed
+        # otherwise, changes no catalogue and trains nothing anew.
+        shards=ancient(
+            expand(
+                "{root}/resolutions/{resolution}/{shard}.h5",
+                shard=range(STUDY.shards.files),
+                allow_missing=True,
+            )
         ),
     output:
         shards="{root}/resolutions/{resolution}/shards.parquet",
@@ -58,6 +64,7 @@ rule gather:
         runtime=10,
     params:
         source=sources("shard", script="gather.py"),
+        written=sources("shard", script="shard.py"),
     message:
         "List where each sample of resolution {wildcards.resolution} is."
     script:
