@@ -293,7 +293,7 @@ def require_whole(catalogues: Iterable[str]) -> None:
             expected="every sample as its checksum says",
             found=f"{len(damaged)} damaged shards, the first with {next(iter(damaged.values()))}",
             where=", ".join(map(str, damaged)),
-            remedy=f"`rm {shlex.join(map(str, damaged))}` and start again: only these are made anew.",
+            remedy=_again(*damaged),
         )
 
 
@@ -373,10 +373,16 @@ def _open(path: str | Path) -> Iterator[h5py.File]:
         raise _damaged(path, f"one that cannot be opened ({error})") from error
 
 
+def _again(*paths: str | Path) -> str:
+    """How shards are made again, and nothing else."""
+    files = shlex.join(map(str, paths))
+    return f"`snakemake --cores 1 --force {files}` (and your --configfile) makes only these anew."
+
+
 def _damaged(path: str | Path, found: str) -> ShardError:
     return ShardError(
         expected=f"a whole {FORMAT} file of version {VERSION}",
         found=found,
         where=str(path),
-        remedy="Delete this file and start again: only this shard is made anew.",
+        remedy=_again(path),
     )

@@ -109,7 +109,7 @@ def test_a_damaged_shard_is_named(raw):
     said = raw.snakemake("results/tiny/resolutions/native/shards.parquet")
     assert said.returncode != 0
     assert shard in said.stdout
-    assert "Delete this file" in said.stdout
+    assert "makes only these anew" in said.stdout
     assert "Traceback" not in said.stdout
 
 
