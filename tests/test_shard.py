@@ -384,7 +384,7 @@ def test_every_damaged_file_is_named_and_no_other(tmp_path, index, caplog):
         require_whole(map(str, paths))
     assert caught.value.where == ", ".join(damaged)
     assert "4 damaged shards, the first with sample `b`: one with another checksum" in caught.value.found
-    assert f"`rm {' '.join(damaged)}`" in caught.value.remedy
+    assert f"--force {' '.join(damaged)}`" in caught.value.remedy
     assert "1.h5: 2 samples, 2 damaged" in caplog.text
     assert "sample `b`" in caplog.text and "sample `e`" in caplog.text
     assert not any(f"{whole}: expected" in caplog.text for whole in ("one/0.h5", "other/1.h5"))
