@@ -28,7 +28,7 @@ from stratagem.storage import BYTES_OF_A_PIXEL, Storage, naming
 
 __all__ = ["Batch", "Loader", "Synthesis"]
 
-AHEAD = 1  # buffers beside one a worker: one in use, one that waits to be
+AHEAD = 2  # buffers beside one a worker: one that is in use, one that waits to be
 MB = 2**20
 
 
