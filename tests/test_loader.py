@@ -22,7 +22,7 @@ from stratagem.augment import apply, paste
 from stratagem.errors import LoaderError, ShardError
 from stratagem.geometry import fit
 from stratagem.index import Wanted, build_index
-from stratagem.loader import Loader, Synthesis
+from stratagem.loader import AHEAD, Loader, Synthesis
 from stratagem.manifest import Manifest, _hash, write
 from stratagem.order import Order
 from stratagem.sample import find
@@ -309,7 +309,7 @@ def test_ranks_share_the_batches(storages, manifest):
 def test_buffers_are_filled_again(storages, plan, workers):
     """However many batches are made, they lie in as many buffers as the loader says."""
     loader = _loader(storages(plan), 2, workers=workers)
-    assert loader.ahead == workers + 1
+    assert loader.ahead == (workers + AHEAD if workers else 1)
     used = {batch.image.ctypes.data for batch in itertools.islice(loader.batches(), 60)}
     assert len(used) == loader.ahead
 
@@ -339,7 +339,7 @@ def test_buffers_are_those_allocated(storages):
         assert not np.shares_memory(batch.image, batch.mask)
         assert batch.image.flags.c_contiguous and batch.mask.flags.c_contiguous
     # three of 8x8 or one of 12x8
-    assert [buffer.size for buffer in buffers] == [4 * 3 * 8 * 8] * loader.ahead == [768] * 3
+    assert [buffer.size for buffer in buffers] == [4 * 3 * 8 * 8] * loader.ahead == [768] * (2 + AHEAD)
 
 
 def test_a_buffer_holds_a_sample_that_is_shown_several_times(storages):
@@ -353,7 +353,7 @@ def test_a_buffer_holds_a_sample_that_is_shown_several_times(storages):
 def test_few_batches_are_made_ahead_where_memory_is_little(large):
     """The fewer megabytes there are the fewer buffers, and the same batches; two are the least."""
     expected = _hashes(_loader(large, 1, workers=0), 8)
-    for memory_mb, ahead in ((1024, 9), (6, 5), (4, 3), (3, 2)):
+    for memory_mb, ahead in ((1024, 8 + AHEAD), (6, 5), (4, 3), (3, 2)):
         loader = _loader(large, 1, workers=8, memory_mb=memory_mb)
         assert loader.ahead == ahead
         assert ahead <= loader.held_mb <= min(memory_mb, ahead + 0.1)

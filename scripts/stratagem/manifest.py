@@ -105,8 +105,11 @@ class Manifest:
         self._path = str(path)
         with pq.ParquetFile(self._path) as file:
             self.variants = file.num_row_groups
+            self._metadata = file.metadata
+            policy = json.loads(file.schema_arrow.metadata[b"stratagem_policy"])
             stored = file.read_row_group(0, ["sample"])["sample"].to_pandas()
         wanted = np.ones(len(stored), bool) if samples is None else stored.isin(set(samples)).to_numpy()
+        self._columns = [name for used in policy["strengths"] for name in TRANSFORMS[used].parameters]
         self._rows = np.flatnonzero(wanted)
         self._samples = stored[wanted].array
         bytes_of_one = 4 * len(NEUTRAL) * max(1, len(self._rows))
@@ -151,9 +154,9 @@ class Manifest:
     def _read(self, variant: int) -> tuple[dict[str, float], dict[str, np.ndarray]]:
         """The columns that are neutral throughout, one value each, and the others."""
         # Opened anew each time: no handle to share between threads or to lose in a fork.
-        with pq.ParquetFile(self._path) as file:
-            table = file.read_row_group(variant, list(NEUTRAL))
-        columns = {name: table[name].to_numpy()[self._rows] for name in NEUTRAL}
+        with pq.ParquetFile(self._path, metadata=self._metadata) as file:
+            table = file.read_row_group(variant, self._columns)
+        columns = {name: table[name].to_numpy()[self._rows] for name in self._columns}
         drawn = {name: values for name, values in columns.items() if (values != NEUTRAL[name]).any()}
         return dict(NEUTRAL), drawn
 
