@@ -4,7 +4,7 @@ snakemake --cores 8 --resources gpu=1                       the study in config.
 snakemake --cores 8 --configfile studies/dsb2018.yaml       exactly that study
 snakemake --cores 1 data audit                              pages about images and augmentations, before any training
 snakemake --cores 1 tables                                  tables anew from stored evaluations
-snakemake --cores 1 verify                                  every shard against its checksums
+snakemake --cores 1 verify                                  shards against their checksums (`repair`: damaged anew)
 """
 
 from snakemake.utils import min_version

@@ -26,11 +26,12 @@ rule shard:
     resources:
         mem_mb=1000,
         runtime=60,
+        # Not a parameter: it changes no pixel, so it trains nothing anew; `repair` packs what is there.
+        compression=STUDY.shards.compression,
     params:
         source=sources("shard", script="shard.py"),
         classes=lambda wildcards: list(dataset(wildcards).classes),
         shards=STUDY.shards.files,
-        compression=STUDY.shards.compression,
     message:
         "Write shard {wildcards.shard} of resolution {wildcards.resolution}."
     script:
@@ -39,16 +40,10 @@ rule shard:
 
 rule gather:
     input:
-        index="{root}/index.parquet",
-        plan="{root}/resolutions/{resolution}/plan.json",
-        # What they hold follows from the rest: one made again, because it was damaged or is to be packed
-        # otherwise, changes no catalogue and trains nothing anew.
-        shards=ancient(
-            expand(
-                "{root}/resolutions/{resolution}/{shard}.h5",
-                shard=range(STUDY.shards.files),
-                allow_missing=True,
-            )
+        shards=expand(
+            "{root}/resolutions/{resolution}/{shard}.h5",
+            shard=range(STUDY.shards.files),
+            allow_missing=True,
         ),
     output:
         shards="{root}/resolutions/{resolution}/shards.parquet",
@@ -64,7 +59,6 @@ rule gather:
         runtime=10,
     params:
         source=sources("shard", script="gather.py"),
-        written=sources("shard", script="shard.py"),
     message:
         "List where each sample of resolution {wildcards.resolution} is."
     script:
@@ -89,3 +83,25 @@ rule verify:
         "Compare every sample of every shard with its checksum."
     script:
         "../scripts/verify.py"
+
+
+rule repair:
+    input:
+        shards=[f"{folder}/shards.parquet" for folder in SHARDED],
+    log:
+        f"{RESULTS}/logs/repair.log",
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=120,
+        compression=STUDY.shards.compression,
+    params:
+        source=sources("shard", script="repair.py"),
+        classes={root: list(part.classes) for root, part in DATASETS.items()},
+        shards=STUDY.shards.files,
+    message:
+        "Make every shard anew that is damaged, or packed otherwise than the study says."
+    script:
+        "../scripts/repair.py"

@@ -7,13 +7,12 @@ import pandas as pd
 
 from stratagem.geometry import Plan
 from stratagem.job import log, running
-from stratagem.shard import member, write_shard
+from stratagem.shard import members, write_shard
 
 with running(snakemake):
     params = snakemake.params
     index = pd.read_parquet(snakemake.input.index)
-    number = int(snakemake.wildcards.shard)
-    mine = index[[member(sample, params.shards) == number for sample in index["sample"]]]
+    mine = members(index, int(snakemake.wildcards.shard), params.shards)
     log.info("%d samples", len(mine))
     plan = Plan.from_record(json.loads(Path(snakemake.input.plan).read_text()))
-    write_shard(snakemake.output.shard, mine, plan, params.classes, params.compression)
+    write_shard(snakemake.output.shard, mine, plan, params.classes, snakemake.resources.compression)

@@ -34,7 +34,8 @@ PARTS = [
     "message",
     "script",
 ]
-ABSENT = {"demo": {"input"}, "tables": {"input", "output", "benchmark"}, "verify": {"output", "benchmark"}}
+ABSENT = {"demo": {"input"}, "tables": {"input", "output", "benchmark"}}
+ABSENT |= dict.fromkeys(["verify", "repair"], {"output", "benchmark"})
 EXTRA = {"wildcard_constraints"}  # what a rule may say beside these
 MADE = {".git", ".venv", ".venv-slurm", ".snakemake", ".ruff_cache", ".pytest_cache", ".hypothesis"}
 MADE |= {"__pycache__", "results", "data"}  # by tools and by the workflow, not by hand

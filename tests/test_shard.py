@@ -24,7 +24,18 @@ from stratagem.geometry import Plan, fit
 from stratagem.index import Wanted, build_index
 from stratagem.labels import IGNORE
 from stratagem.sample import find
-from stratagem.shard import CHUNK_BYTES, PACKED, Shards, catalogue, member, require_whole, write_shard
+from stratagem.shard import (
+    CHUNK_BYTES,
+    PACKED,
+    Shards,
+    catalogue,
+    member,
+    members,
+    repair,
+    require_whole,
+    write_catalogue,
+    write_shard,
+)
 
 NAMES = ["background", "cell", "nucleus"]
 NATIVE = Plan("native", 4)
@@ -94,7 +105,7 @@ def test_every_plan_comes_back(tmp_path, index, plan, options):
     plan = fit(plan, sizes, 4, pixel_sizes=index["pixel_size"].to_numpy(), **options)
     paths = [tmp_path / f"{number}.h5" for number in range(2)]
     for number, path in enumerate(paths):
-        write_shard(path, index[[member(sample, 2) == number for sample in index["sample"]]], plan, NAMES)
+        write_shard(path, members(index, number, 2), plan, NAMES)
     table = catalogue(paths)
     expected = [
         (row, number, window)
@@ -287,7 +298,7 @@ def test_a_damaged_byte_is_found(packed, kind, part):
     offset, size = _chunk(packed, f"8x4/{kind}", 1)
     _flip(packed, offset + int(part * size))
     for shards in (Shards(packed.parent, table), Shards(packed.parent, table, "positioned")):
-        with pytest.raises(ShardError, match=r"0\.h5.*sample `d`: .*makes only these anew"):
+        with pytest.raises(ShardError, match=r"0\.h5.*sample `d`: .*makes damaged shards anew"):
             shards.verify()
         assert [error.where for error in shards.damaged()] == [str(packed)]
 
@@ -345,7 +356,7 @@ def test_a_sample_that_unpacks_to_too_little_is_found(tmp_path, index, packing):
     with h5py.File(path, "r+") as file:
         file["8x8/mask"].id.write_direct_chunk((0, 0, 0), encode(mask.tobytes()[:-5]))
     shards = Shards(tmp_path, catalogue([path]), verify=True)
-    with pytest.raises(ShardError, match=r"0\.h5.*sample `a`.*makes only these anew"):
+    with pytest.raises(ShardError, match=r"0\.h5.*sample `a`.*makes damaged shards anew"):
         shards.read(np.array([0]), image, mask)
 
 
@@ -384,10 +395,75 @@ def test_every_damaged_file_is_named_and_no_other(tmp_path, index, caplog):
         require_whole(map(str, paths))
     assert caught.value.where == ", ".join(damaged)
     assert "4 damaged shards, the first with sample `b`: one with another checksum" in caught.value.found
-    assert f"--force {' '.join(damaged)}`" in caught.value.remedy
+    assert "snakemake --cores 1 repair" in caught.value.remedy
     assert "1.h5: 2 samples, 2 damaged" in caplog.text
     assert "sample `b`" in caplog.text and "sample `e`" in caplog.text
     assert not any(f"{whole}: expected" in caplog.text for whole in ("one/0.h5", "other/1.h5"))
+
+
+@pytest.fixture
+def divided(tmp_path, index):
+    """The catalogue of three shards, made some time after them."""
+    paths = [tmp_path / f"{number}.h5" for number in range(3)]
+    for number, path in enumerate(paths):
+        write_shard(path, members(index, number, 3), NATIVE, NAMES)
+    write_catalogue(catalogue(paths), tmp_path / "shards.parquet")
+    return tmp_path / "shards.parquet"
+
+
+def _bytes(path: Path) -> dict[str, bytes]:
+    return {shard.name: shard.read_bytes() for shard in path.parent.glob("*.h5")}
+
+
+def _spoil(how: str, path: Path) -> None:
+    """Damage a shard in one of the ways that disks and people know."""
+    if how == "gone":
+        path.unlink()
+    elif how == "cut":
+        path.write_bytes(path.read_bytes()[:-100])
+    elif how == "other":
+        path.write_bytes(b"not HDF5")
+    else:
+        _flip(path, _chunk(path, "8x8/image", 0)[0])
+
+
+@pytest.mark.parametrize("how", ["gone", "cut", "other", "flipped"])
+def test_a_damaged_shard_is_repaired_and_no_other(divided, index, how, caplog):
+    """It holds what it held, is no younger than the catalogue, and the others are not touched."""
+    whole = _bytes(divided)
+    times = {path.name: path.stat().st_mtime_ns for path in divided.parent.glob("*.h5")}
+    _spoil(how, divided.with_name("1.h5"))
+    with caplog.at_level(logging.INFO, "stratagem"):
+        repair(divided, index, NATIVE, NAMES, 3, "none")
+    assert _bytes(divided) == whole
+    assert caplog.text.count("made anew") == 1 and "1.h5" in caplog.text
+    assert divided.with_name("1.h5").stat().st_mtime_ns == divided.stat().st_mtime_ns
+    assert all(divided.with_name(name).stat().st_mtime_ns == times[name] for name in ("0.h5", "2.h5"))
+
+
+@pytest.mark.parametrize("packing", ["lz4", "zstd"])
+def test_shards_are_packed_otherwise_in_place(divided, index, packing):
+    """All are made anew, once; the catalogue still describes them."""
+    repair(divided, index, NATIVE, NAMES, 3, packing)
+    packed = _bytes(divided)
+    for path in divided.parent.glob("*.h5"):
+        with h5py.File(path) as file:
+            assert file.attrs["compression"] == packing
+    require_whole([str(divided)])
+    repair(divided, index, NATIVE, NAMES, 3, packing)
+    assert _bytes(divided) == packed
+
+
+def test_a_shard_that_would_hold_something_else_is_not_replaced(divided, index):
+    """An image was edited behind the index: the damaged shard stays, and a sentence says why."""
+    first = members(index, 1, 3).iloc[0]
+    Image.fromarray(255 - np.array(Image.open(first["image"]))).save(first["image"])
+    path = divided.with_name("1.h5")
+    _spoil("other", path)
+    with pytest.raises(ShardError, match=r"1\.h5.*have changed since|have changed since.*1\.h5"):
+        repair(divided, index, NATIVE, NAMES, 3, "none")
+    assert path.read_bytes() == b"not HDF5"
+    assert not list(divided.parent.glob(".*"))
 
 
 class Uncertain(Plan):
@@ -424,7 +500,7 @@ def test_an_ordinary_hdf5_file_is_refused(tmp_path):
 def test_a_truncated_file_is_refused(path, length):
     """A file cut anywhere is refused by name."""
     path.write_bytes(path.read_bytes()[:length])
-    with pytest.raises(ShardError, match=r"0\.h5.*cannot be opened.*makes only these anew"):
+    with pytest.raises(ShardError, match=r"0\.h5.*cannot be opened.*makes damaged shards anew"):
         catalogue([path])
 
 
@@ -447,7 +523,7 @@ def test_a_file_that_shrank_on_the_way_is_named(path, read):
     """A reader sent to where the file is another, shorter one names it and the sample."""
     sent = pickle.dumps(Shards(path.parent, catalogue([path]), read))
     path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(ShardError, match=r"0\.h5.*makes only these anew"):
+    with pytest.raises(ShardError, match=r"0\.h5.*makes damaged shards anew"):
         pickle.loads(sent).verify()
 
 
@@ -475,7 +551,7 @@ def test_a_shard_that_another_tool_packed_anew_is_named(path, options, found):
         pixels, chunks = file["8x8/image"][:], file["8x8/image"].chunks
         del file["8x8/image"]
         file.create_dataset("8x8/image", data=pixels, **{"chunks": chunks} | options)
-    with pytest.raises(ShardError, match=rf"0\.h5.*{found}.*makes only these anew"):
+    with pytest.raises(ShardError, match=rf"0\.h5.*{found}.*makes damaged shards anew"):
         Shards(path.parent, catalogue([path]))
 
 
@@ -496,7 +572,7 @@ def test_a_damaged_description_is_refused(path, name):
         head = h5py.h5o.get_info(file[name].id).addr
     data = path.read_bytes()
     path.write_bytes(data[:head] + bytes(16) + data[head + 16 :])
-    with pytest.raises(ShardError, match=r"0\.h5.*makes only these anew"):
+    with pytest.raises(ShardError, match=r"0\.h5.*makes damaged shards anew"):
         Shards(path.parent, table).verify()
         catalogue([path])
 

@@ -2,7 +2,7 @@
 
 Layout, version 3 (any HDF5 tool since 1.10 opens it):
 
-    /                       attributes: format, version, plan (JSON), classes
+    /                       attributes: format, version, plan (JSON), classes, compression
     /<H>x<W>/image          uint8 (N, H, W, 3), chunks (1, H, W, 3)
     /<H>x<W>/mask           uint8 (N, H, W),    chunks (1, H, W); 255 = ignore
     /samples                sample, window, group ("<H>x<W>"), row, classes ("0 2": those in the mask),
@@ -17,7 +17,7 @@ import contextlib
 import hashlib
 import json
 import logging
-import shlex
+import os
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -42,7 +42,9 @@ __all__ = [
     "Shards",
     "catalogue",
     "member",
+    "members",
     "read_catalogue",
+    "repair",
     "require_whole",
     "write_catalogue",
     "write_shard",
@@ -56,6 +58,7 @@ CHUNK_BYTES = 16 * 2**20
 PACKED = {"none": {}, "lz4": hdf5plugin.LZ4(), "zstd": hdf5plugin.Zstd(clevel=3)}
 LIBRARY = ("v110", "v110")  # of 2016; its index of chunks takes a quarter of the memory
 PART = 2**14  # rows of a catalogue that are read at once
+REPAIR = "`snakemake --cores 1 repair` (and your --configfile) makes damaged shards anew, and nothing else."
 KINDS = dict.fromkeys(["window", "row", "height", "width"], np.int32)
 KINDS |= dict.fromkeys(["file", "group", "classes"], "category")
 COLUMNS = ["sample", "window", "file", "group", "row", "height", "width", "classes", "checksum"]
@@ -64,6 +67,11 @@ COLUMNS = ["sample", "window", "file", "group", "row", "height", "width", "class
 def member(sample: str, shards: int) -> int:
     """The number of the shard that holds a sample: a hash, so that new samples move no other."""
     return int.from_bytes(hashlib.blake2b(sample.encode(), digest_size=8).digest(), "big") % shards
+
+
+def members(index: pd.DataFrame, shard: int, shards: int) -> pd.DataFrame:
+    """The rows of an index whose samples one shard holds."""
+    return index[[member(sample, shards) == shard for sample in index["sample"]]]
 
 
 def write_shard(
@@ -84,7 +92,7 @@ def write_shard(
     with replacing(path) as beside:
         with h5py.File(beside, "w", libver=LIBRARY) as file:
             file.attrs.update(format=FORMAT, version=VERSION, plan=json.dumps(plan.as_record()))
-            file.attrs["classes"] = classes
+            file.attrs.update(classes=classes, compression=compression)
             _write(file, index, plan, PACKED[compression])
         Shards(beside.parent, catalogue([beside])).verify()
 
@@ -293,8 +301,67 @@ def require_whole(catalogues: Iterable[str]) -> None:
             expected="every sample as its checksum says",
             found=f"{len(damaged)} damaged shards, the first with {next(iter(damaged.values()))}",
             where=", ".join(map(str, damaged)),
-            remedy=_again(*damaged),
+            remedy=REPAIR,
         )
+
+
+def repair(
+    path: str | Path, index: pd.DataFrame, plan: Plan, classes: list[str], shards: int, compression: str
+) -> None:
+    """Make those shards of a catalogue anew that are damaged or not packed as asked; the log has each.
+
+    They hold what they held, so they are given the time of the catalogue: nothing made from them is older.
+
+    Parameters
+    ----------
+    path : path
+        Of the catalogue, beside its shards.
+    index, plan, classes, compression
+        As for `write_shard`; the index is that of all samples.
+    shards : int
+        Into how many files they are divided.
+
+    Raises
+    ------
+    ShardError
+        If one would not hold what the catalogue says; the one that was there is left as it is.
+    """
+    table, time = read_catalogue(path), Path(path).stat().st_mtime_ns
+    for number in range(shards):
+        shard = Path(path).with_name(f"{number}.h5")
+        rows = table[table["file"] == shard.name]
+        found = _fault(shard, rows, compression)
+        if found is None:
+            continue
+        log.info("%s: %s, made anew", shard, found)
+        with replacing(shard) as beside:
+            write_shard(beside, members(index, number, shards), plan, classes, compression)
+            _require_same(shard, beside, rows)
+            os.utime(beside, ns=(time, time))
+
+
+def _require_same(path: Path, beside: Path, rows: pd.DataFrame) -> None:
+    """Stop where what was made for a path differs from what its catalogue lists."""
+    made = catalogue([beside]).assign(file=path.name)
+    if not made.reset_index(drop=True).astype(str).equals(rows.reset_index(drop=True).astype(str)):
+        raise ShardError(
+            expected="the samples that the runs were trained on",
+            found="others: images, or the libraries that read and resample them, have changed since",
+            where=str(path),
+            remedy="`snakemake --forcerun shard` makes all shards anew, and trains on them.",
+        )
+
+
+def _fault(path: Path, rows: pd.DataFrame, compression: str) -> str | None:
+    """Why a shard is to be made anew, if it is."""
+    try:
+        with _open(path) as file:
+            packed = file.attrs["compression"]
+    except ShardError as error:
+        return error.found
+    if packed != compression:
+        return f"packed as {packed}, not {compression}"
+    return next((error.found for error in _errors(path.parent, rows)), None)
 
 
 def _errors(folder: Path, rows: pd.DataFrame) -> list[ShardError]:
@@ -373,16 +440,10 @@ def _open(path: str | Path) -> Iterator[h5py.File]:
         raise _damaged(path, f"one that cannot be opened ({error})") from error
 
 
-def _again(*paths: str | Path) -> str:
-    """How shards are made again, and nothing else."""
-    files = shlex.join(map(str, paths))
-    return f"`snakemake --cores 1 --force {files}` (and your --configfile) makes only these anew."
-
-
 def _damaged(path: str | Path, found: str) -> ShardError:
     return ShardError(
         expected=f"a whole {FORMAT} file of version {VERSION}",
         found=found,
         where=str(path),
-        remedy=_again(path),
+        remedy=REPAIR,
     )

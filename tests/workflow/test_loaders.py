@@ -1,6 +1,7 @@
 """Where images are read from, and shards that are damaged."""
 
 import hashlib
+import re
 
 import h5py
 import pytest
@@ -34,21 +35,34 @@ def test_a_damaged_shard_is_named_and_it_alone_is_made_again(finished):
     path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
     said = finished.snakemake("verify")
     assert said.returncode != 0 and "Traceback" not in said.stdout
-    assert f"`snakemake --cores 1 --force {SHARD}`" in said.stdout and f"`{sample}`" in said.stdout
-    planned, again = finished.planned("--force", SHARD), finished.snakemake("--force", SHARD)
-    assert again.returncode == 0, again.stdout
-    assert planned == {"shard": 1}
+    assert "`snakemake --cores 1 repair`" in said.stdout and f"`{sample}`" in said.stdout
+    repaired = _repair(finished)
+    assert repaired == [SHARD]
     assert path.read_bytes() == whole and _digests(finished) == weights
     assert finished.planned() == {}
 
 
 def test_packing_shards_trains_nothing_anew(finished):
-    """I have shards packed: they are made again, and no run is, since no pixel changes."""
+    """I have shards packed: those that are there stay until I ask, and no run is made again."""
+    whole = {path: path.read_bytes() for path in finished.folder.rglob("*.h5")}
     finished.study(shards={"files": 2, "compression": "lz4"})
     try:
-        assert set(finished.planned()) == {"shard"}
+        assert finished.planned() == {}
+        assert len(_repair(finished)) == len(whole) == 6
+        assert finished.planned() == {}
     finally:
         finished.study()
+    assert all(path.read_bytes() != content for path, content in whole.items())
+    assert len(_repair(finished)) == 6
+    assert all(path.read_bytes() == content for path, content in whole.items())
+
+
+def _repair(checkout) -> list[str]:
+    """Ask for a repair; the shards that its log says were made anew."""
+    said = checkout.snakemake("repair")
+    assert said.returncode == 0, said.stdout
+    log = (checkout.folder / "results/tiny/logs/repair.log").read_text()
+    return re.findall(r"(\S+\.h5): .*, made anew", log)
 
 
 def test_how_batches_are_made_trains_nothing_anew(finished):

@@ -1,0 +1,18 @@
+"""Make every shard anew that is damaged, or packed otherwise than the study says."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+
+from stratagem.geometry import Plan
+from stratagem.job import running
+from stratagem.shard import repair
+
+with running(snakemake):
+    params, compression = snakemake.params, snakemake.resources.compression
+    for path in map(Path, snakemake.input.shards):
+        root = path.parents[2]
+        index = pd.read_parquet(root / "index.parquet")
+        plan = Plan.from_record(json.loads(path.with_name("plan.json").read_text()))
+        repair(path, index, plan, params.classes[str(root)], params.shards, compression)
