@@ -640,7 +640,7 @@ def test_damage_is_named(at_work, stored, workers):
         file.seek(offset)
         file.write(bytes(20))
     loader = _loader(Shards(folder, table, verify=True), 2, workers=workers)
-    told = r"0\.h5.*sample `d`: one with another checksum.*makes only these anew"
+    told = r"0\.h5.*sample `d`: one with another checksum.*makes damaged shards anew"
     with pytest.raises(ShardError, match=told):
         _batches(loader, 9)
     assert not at_work()

@@ -18,6 +18,7 @@ import hashlib
 import json
 import logging
 import os
+import shlex
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -104,10 +105,17 @@ def catalogue(paths: Iterable[str]) -> pd.DataFrame:
     -------
     DataFrame
         ``sample, window, file, group, row, height, width, classes, checksum``, by sample and window.
+
+    Raises
+    ------
+    ShardError
+        If one cannot be read.
     """
     tables = []
     for path in paths:
-        with _open(path) as file:
+        with _open(
+            path, f"Remove it (`rm {shlex.quote(str(path))}`) and start again: it is made anew."
+        ) as file:
             samples = file["samples"][:]
         table = pd.DataFrame({name: samples[name] for name in samples.dtype.names})
         for name in ("sample", "group", "classes"):
@@ -426,24 +434,24 @@ def _checksum(image: np.ndarray, mask: np.ndarray) -> int:
 
 
 @contextlib.contextmanager
-def _open(path: str | Path) -> Iterator[h5py.File]:
+def _open(path: str | Path, remedy: str = REPAIR) -> Iterator[h5py.File]:
     """A shard to read; whatever HDF5 raises on a damaged one becomes one error that names it."""
     try:
         with h5py.File(path, "r") as file:
             kind, version = file.attrs.get("format"), file.attrs.get("version")
             if kind != FORMAT or version != VERSION:
-                raise _damaged(path, f"`{kind}` version {version}")
+                raise _damaged(path, f"`{kind}` version {version}", remedy)
             yield file
     except ShardError:
         raise
     except (OSError, KeyError, RuntimeError, ValueError) as error:
-        raise _damaged(path, f"one that cannot be opened ({error})") from error
+        raise _damaged(path, f"one that cannot be opened ({error})", remedy) from error
 
 
-def _damaged(path: str | Path, found: str) -> ShardError:
+def _damaged(path: str | Path, found: str, remedy: str = REPAIR) -> ShardError:
     return ShardError(
         expected=f"a whole {FORMAT} file of version {VERSION}",
         found=found,
         where=str(path),
-        remedy=REPAIR,
+        remedy=remedy,
     )
