@@ -93,6 +93,7 @@ def _shipped(given: argparse.Namespace):
     from stratagem.execution import choose
     from stratagem.loader import Loader
     from stratagem.order import Order
+    from stratagem.progress import Progress
     from stratagem.study import Training
     from stratagem.unet import build
 
@@ -101,13 +102,13 @@ def _shipped(given: argparse.Namespace):
     optimizer = torch.optim.AdamW(model.parameters(), fused=True)
     options = training.Options(batch_size=BATCH, steps=10**6, **Training().model_dump())
     shards = _shards(given.size)
+    progress = Progress(model, optimizer, options.micro_batch_pixels)
     batches = Loader(shards, Order(shards.shapes, BATCH, seed=0)).batches()
     if given.row == "fixed batch":
         batches = itertools.repeat(next(batches))
 
     def step() -> None:
-        spent = training.Spent()
-        training.step(model, next(batches), optimizer, 1e-3, options, execution, spent)
+        training.step(progress, next(batches), options, execution)
 
     return step
 

@@ -150,6 +150,11 @@ def recipe(wildcards):
     return run.model_dump(mode="json")
 
 
+def training_mb():
+    """What a job that trains asks for: the stated bound, or room for a common network; and its loader's."""
+    return (STUDY.training.memory_mb or 3000) + STUDY.loader.memory_mb
+
+
 def lineage(strategy):
     """What the input files of a strategy's runs are made from, for their record."""
     return STUDY.lineage(strategy) | {"files": fingerprint_of(RESULTS)}

@@ -23,13 +23,14 @@ rule pretrain:
     threads: STUDY.threads
     resources:
         gpu=GPU,
-        mem_mb=lambda wildcards, attempt: (3000 + STUDY.loader.memory_mb) * attempt,
+        mem_mb=lambda wildcards, attempt: training_mb() * attempt,
         runtime=720,
-        # How batches are made changes no result, so it is no parameter.
+        # How batches are made, and how often the state is recorded, changes no result: no parameters.
         workers=STUDY.loader.workers,
         loader_mb=STUDY.loader.memory_mb,
         read=STUDY.loader.read,
         verify=int(STUDY.loader.verify),
+        record_s=STUDY.record_every_s,
     params:
         source=sources("run", script="pretrain.py"),
         recipe=lambda wildcards: STUDY.pretraining(wildcards.source).model_dump(mode="json"),

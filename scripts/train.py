@@ -13,5 +13,6 @@ with running(snakemake):
     from stratagem.run import Inputs, train  # imports torch: after the device is chosen
 
     folder = Path(snakemake.output.model).parent
-    record = {"source": snakemake.params.source, "lineage": snakemake.params.lineage}
-    train(recipe, Inputs.read(snakemake.input), kind, delivery, record, folder)
+    origin = {"source": snakemake.params.source, "lineage": snakemake.params.lineage}
+    every_s = snakemake.resources.record_s
+    train(recipe, Inputs.read(snakemake.input), kind, delivery, origin, folder, every_s)

@@ -727,7 +727,17 @@ def test_an_exact_round_trip_is_exactly_one():
 
 def _cost(strategy="a", seed=1, **changes) -> dict:
     keys = ["images", "steps", "epochs", "pixels", "train_images", "training_s", "waiting_s", "cpu_s"]
-    keys += ["validation_s", "peak_memory_mb", "mapped_mb", "parameters", "trainable", "images_per_s"]
+    keys += [
+        "validation_s",
+        "recording_s",
+        "resumes",
+        "retried",
+        "peak_memory_mb",
+        "mapped_mb",
+        "parameters",
+        "trainable",
+        "images_per_s",
+    ]
     keys += ["loader_images_per_s", "loader_mb_per_s", "loader_mb", "reading_share", "mixing"]
     return {"strategy": strategy, "fold": 0, "seed": seed} | dict.fromkeys(keys, 1.0) | changes
 
@@ -749,14 +759,23 @@ def test_a_cost_is_the_mean_over_a_strategy_s_runs():
     assert np.isnan(found["pretraining_cpu_s"])
 
 
+def test_what_befell_runs_is_counted_over_all_of_them():
+    """Two runs, cut short three times between them, one of which had to be begun again in float32."""
+    records = [_cost(seed=1, resumes=1, retried=False), _cost(seed=2, resumes=2, retried=True)]
+    found = costs(records, _history(), {}, 0.01).iloc[0]
+    assert (found["resumes"], found["retried"]) == (3, 1)
+
+
 def test_pretraining_is_shown_apart():
     """Only a strategy with a source has it, and its own CPU seconds do not hold it."""
     records, histories = [_cost("b"), _cost("a", cpu_s=7)], pd.concat([_history("a"), _history("b")])
-    found = costs(records, histories, {"a": 99.0}, 0.01)
+    found = costs(records, histories, {"a": {"cpu_s": 99.0, "constant": "cell"}}, 0.01)
     assert found["strategy"].tolist() == ["b", "a"]  # the study's order
     found = found.set_index("strategy")
     assert (found.loc["a", "cpu_s"], found.loc["a", "pretraining_cpu_s"]) == (7, 99)
     assert np.isnan(found.loc["b", "pretraining_cpu_s"])
+    assert found.loc["a", "source_predicts_only"] == "cell"
+    assert pd.isna(found.loc["b", "source_predicts_only"])
 
 
 @pytest.mark.parametrize(

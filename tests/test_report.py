@@ -25,6 +25,7 @@ SAMPLES = ["a", "b", "sub/c"]
 COST = {"images": 6, "steps": 300, "epochs": 1, "pixels": 9e6, "train_images": 2, "training_s": 8.0}
 COST |= {"waiting_s": 2.0, "validation_s": 1.0, "cpu_s": 9.0, "peak_memory_mb": 100.0}
 COST |= {"images_per_s": 0.75, "loader_images_per_s": 2.0, "loader_mb_per_s": 0.5, "loader_mb": 8.0}
+COST |= {"recording_s": 0.0, "resumes": 0, "retried": False, "incidents": []}
 COST |= {"mapped_mb": 40.0, "reading_share": 0.3, "mixing": 1.0}
 COST |= {"parameters": 50, "trainable": 50, "recipe": {"threads": 1}, "source": "abc"}
 COST |= {"execution": {"device": "cpu", "dtype": "float32", "layout": "contiguous_format", "why": "a reason"}}
@@ -485,7 +486,7 @@ def test_groups_are_named_where_the_study_has_them(unusual):
     """A unit is a group of test images if the study says which belong together."""
     assert all("3 groups of test images" in words for _, words in unusual.page.verdicts)
     assert "Every group of test images: how far" in unusual.page.text
-    assert "one point a group of test images" in (unusual.folder / "report/figures/pairs.svg").read_text()
+    assert "a point a group of test images" in (unusual.folder / "report/figures/pairs.svg").read_text()
 
 
 def test_a_study_decided_by_iou_says_so(unusual):
@@ -516,6 +517,25 @@ def test_a_collapsed_seed_is_seen_at_the_verdict_and_among_the_runs(tmp_path):
     assert "Caution" not in other
     (row,) = [row for row in page.rows if "0.000 collapsed" in row]
     assert (row[0], row.index("0.000 collapsed"), len(row)) == ("full-data", 2, 4)
+    pixels, cells = 3 * SIZE[0] * SIZE[1], 3 * 8 * 6
+    shares = {row[2]: row[3:] for row in page.rows if row[:2] == ["full-data", "2"]}
+    assert shares == {
+        "background": [f"{100 * (1 - cells / pixels):.1f} %", "100.0 %"],
+        "cell": [f"{100 * cells / pixels:.1f} %", "0.0 %"],
+    }
+
+
+def test_what_befell_a_run_is_told_below_the_costs(tmp_path):
+    """Cut short, in want of memory, begun again in float32: a sentence each."""
+    said = "a loss of nan in layer `head` at step 5, samples a, b: once more from step 0, in float32"
+    incidents = [{"kind": "diverged", "step": 5, "said": said}]
+    page = _rendered(tmp_path, seeds=(1,), costs={"same": {"resumes": 2, "incidents": incidents}})
+    assert (
+        "same, fold 0, seed 1: was cut short and went on 2 times, to the result of a run left alone."
+        in page.text
+    )
+    assert f"same, fold 0, seed 1: {said}." in page.text
+    assert "full-data, fold 0" not in page.text
 
 
 def test_a_reference_that_collapsed_is_told_at_each_of_its_verdicts(tmp_path):

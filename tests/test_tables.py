@@ -19,7 +19,19 @@ DESIGN = Design({"flipped": "baseline"}, "dice", 0.01, CLASSES)
 LINEAGE = {"resolution": {"plan": "resize", "size": [64, 64]}, "source": None, "files": "f00d"}
 RECIPE = {"name": "flipped", "fold": 0, "seed": 1, "threads": 1, "strategy": {"resolution": "native"}}
 COST = dict.fromkeys(["images", "steps", "epochs", "pixels", "train_images", "training_s", "waiting_s"], 2)
-COST |= dict.fromkeys(["validation_s", "peak_memory_mb", "mapped_mb", "parameters", "trainable"], 2)
+COST |= dict.fromkeys(
+    [
+        "validation_s",
+        "recording_s",
+        "resumes",
+        "retried",
+        "peak_memory_mb",
+        "mapped_mb",
+        "parameters",
+        "trainable",
+    ],
+    2,
+)
 COST |= dict.fromkeys(["images_per_s", "loader_images_per_s", "loader_mb_per_s", "loader_mb"], 2)
 COST |= {"reading_share": 0.5, "mixing": 1.0, "cpu_s": 5.5}
 
@@ -122,7 +134,7 @@ def test_images_that_belong_together_are_one_unit(runs, tmp_path, group, cluster
 
 def test_a_source_s_cost_stands_with_the_strategies_that_use_it(runs, index, tmp_path):
     """What teaching the source took is read from the source's own record."""
-    write_json({"cpu_s": 123.0}, tmp_path / "sources" / "cost.json")
+    write_json({"cpu_s": 123.0, "constant": None}, tmp_path / "sources" / "cost.json")
     table = make(runs, index, {"flipped": tmp_path / "sources" / "cost.json"}, {}, DESIGN)["costs"]
     assert table["pretraining_cpu_s"].tolist() == [pytest.approx(math.nan, nan_ok=True), 123.0]
 

@@ -6,6 +6,7 @@ import itertools
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given
@@ -46,6 +47,16 @@ def _batch(count: int = 4, size: tuple[int, int] = (4, 4), seed: int = 0, epoch:
 
 def _model(seed: int = 0) -> nn.Module:
     return build("unet", 2, width=2, depth=1, seed=seed)
+
+
+def _fit(model, stream, options, validate=None, execution=PLAIN, records=None):
+    """Train on batches given out in order; the history and what was spent."""
+
+    def batches(start):
+        return (batch for batch in itertools.islice(stream, start, None))
+
+    progress = fit(model, batches, options, execution, validate, records)
+    return pd.DataFrame(progress.rows), progress.spent
 
 
 def _bytes(model: nn.Module) -> bytes:
@@ -147,8 +158,8 @@ def test_large_and_small_images_count_alike():
 def test_micro_batches_equal_the_whole_batch(pixels):
     """A batch that passes the network in parts makes the update of the whole."""
     whole, parts = _model(), _model()
-    history, _ = fit(whole, iter([_batch()]), _options(images=4), PLAIN)
-    in_parts, _ = fit(parts, iter([_batch()]), _options(images=4, micro_batch_pixels=pixels), PLAIN)
+    history, _ = _fit(whole, iter([_batch()]), _options(images=4))
+    in_parts, _ = _fit(parts, iter([_batch()]), _options(images=4, micro_batch_pixels=pixels))
     assert in_parts["train_loss"].tolist() == pytest.approx(history["train_loss"].tolist(), rel=1e-6)
     pairs = zip(whole.named_parameters(), parts.named_parameters(), strict=True)
     for (name, one), (_, other) in pairs:
@@ -166,7 +177,7 @@ def test_pending_rows_are_applied_where_the_network_is(pixels):
     mask[::2] = exchange([(0, 1)])[mask[::2, :, ::-1]]
     made = dataclasses.replace(batch, image=image, mask=mask)
     losses = [
-        fit(_model(), iter([one]), _options(images=4, micro_batch_pixels=pixels, swaps=((0, 1),)), PLAIN)[0]
+        _fit(_model(), iter([one]), _options(images=4, micro_batch_pixels=pixels, swaps=((0, 1),)))[0]
         for one in (pending, made, batch)
     ]
     first, second, third = (history["train_loss"].item() for history in losses)
@@ -189,7 +200,7 @@ def _counted(batches):
 def test_a_budget_of_images_is_spent_exactly(images, batches):
     """The last batch is cut so that not one image more is seen."""
     stream, asked = _counted(_batch(epoch=epoch) for epoch in itertools.count())
-    history, spent = fit(_model(), stream, _options(images=images), PLAIN)
+    history, spent = _fit(_model(), stream, _options(images=images))
     assert (spent.images, spent.steps, spent.pixels) == (images, batches, images * 16)
     assert len(asked) == batches
     assert spent.epochs == batches
@@ -199,7 +210,7 @@ def test_a_budget_of_images_is_spent_exactly(images, batches):
 def test_a_budget_of_steps_is_spent_exactly():
     """Each batch is one step, whatever its size."""
     stream, asked = _counted(_batch(count) for count in itertools.cycle((4, 1)))
-    _, spent = fit(_model(), stream, _options(steps=3), PLAIN)
+    _, spent = _fit(_model(), stream, _options(steps=3))
     assert (spent.steps, spent.images) == (3, 9)
     assert asked == [4, 1, 4]
 
@@ -207,7 +218,7 @@ def test_a_budget_of_steps_is_spent_exactly():
 def test_batches_of_mixed_sizes_are_counted_in_pixels():
     """An image of another size counts as one image and as its own pixels."""
     stream = iter([_batch(4, (4, 4)), _batch(2, (2, 6)), _batch(4, (4, 4))])
-    _, spent = fit(_model(), stream, _options(images=8), PLAIN)
+    _, spent = _fit(_model(), stream, _options(images=8))
     assert (spent.images, spent.pixels) == (8, 4 * 16 + 2 * 12 + 2 * 16)
 
 
@@ -220,7 +231,7 @@ def test_validations_come_at_equal_shares():
         return {"val_dice": len(modes)}
 
     stream = (_batch(2) for _ in itertools.count())
-    history, spent = fit(_model(), stream, _options(images=20, validations=5), PLAIN, validate)
+    history, spent = _fit(_model(), stream, _options(images=20, validations=5), validate)
     assert history["share"].tolist() == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0])
     assert history["images"].tolist() == [4, 8, 12, 16, 20]
     assert history["val_dice"].tolist() == [1, 2, 3, 4, 5]
@@ -234,8 +245,8 @@ def test_no_point_of_the_curves_is_taken_twice():
     """With fewer steps than validations each step has its row, and each row its training."""
     calls = []
     stream = (_batch() for _ in itertools.count())
-    history, _ = fit(
-        _model(), stream, _options(steps=3, validations=10), PLAIN, lambda model: calls.append(1) or {}
+    history, _ = _fit(
+        _model(), stream, _options(steps=3, validations=10), lambda model: calls.append(1) or {}
     )
     assert history["steps"].tolist() == [1, 2, 3]
     assert history["train_loss"].notna().all()
@@ -245,7 +256,7 @@ def test_no_point_of_the_curves_is_taken_twice():
 def test_the_model_is_left_in_evaluation_mode():
     """A trained network is ready to be asked."""
     model = _model()
-    fit(model, iter([_batch()]), _options(steps=1), PLAIN)
+    _fit(model, iter([_batch()]), _options(steps=1))
     assert not model.training
 
 
@@ -254,7 +265,7 @@ def test_training_is_a_function_of_its_inputs():
 
     def trained(weights: int, batches: int) -> bytes:
         model = _model(weights)
-        fit(model, (_batch(seed=batches) for _ in itertools.count()), _options(steps=3), PLAIN)
+        _fit(model, (_batch(seed=batches) for _ in itertools.count()), _options(steps=3))
         return _bytes(model)
 
     first = trained(0, 0)
@@ -266,9 +277,9 @@ def test_training_is_a_function_of_its_inputs():
 def test_validation_changes_no_training():
     """Looking at the curves has no effect on the weights."""
     plain, watched = _model(), _model()
-    fit(plain, (_batch() for _ in itertools.count()), _options(steps=4), PLAIN)
+    _fit(plain, (_batch() for _ in itertools.count()), _options(steps=4))
     options = _options(steps=4, validations=4)
-    fit(watched, (_batch() for _ in itertools.count()), options, PLAIN, lambda model: {})
+    _fit(watched, (_batch() for _ in itertools.count()), options, lambda model: {})
     assert _bytes(plain) == _bytes(watched)
 
 
@@ -289,7 +300,7 @@ def test_a_loss_that_is_not_finite_stops_before_the_update(good):
 
     sentence = rf"step {good + 1}, samples s0, s1: .*nan.*`training\.learning_rate`"
     with pytest.raises(TrainingError, match=sentence):
-        fit(model, stream(), _options(steps=5), PLAIN)
+        _fit(model, stream(), _options(steps=5))
     for name, value in model.state_dict().items():
         assert torch.equal(value.nan_to_num(7), before[name].nan_to_num(7)), name
 
@@ -299,7 +310,7 @@ def test_frozen_weights_stay():
     model = _model()
     model.encoder.requires_grad_(False)
     before = copy.deepcopy(model.state_dict())
-    fit(model, (_batch() for _ in itertools.count()), _options(steps=2), PLAIN)
+    _fit(model, (_batch() for _ in itertools.count()), _options(steps=2))
     same = {name for name, value in model.state_dict().items() if torch.equal(value, before[name])}
     assert same == {name for name in before if name.startswith("encoder.")}
 
@@ -310,5 +321,5 @@ def test_ten_steps_learn_one_image():
     image[:, 2:6, 2:6] = 255
     batch = Batch(image, (image[..., 0] > 0).astype(np.uint8), np.array(["a"]), np.array([0]), 0)
     options = _options(batch_size=16, learning_rate=0.05, steps=10, validations=10)
-    history, _ = fit(_model(), itertools.repeat(batch), options, PLAIN)
+    history, _ = _fit(_model(), itertools.repeat(batch), options)
     assert history["train_loss"].iloc[-1] < 0.7 * history["train_loss"].iloc[0]

@@ -314,17 +314,21 @@ def costs(records: list[dict], histories: pd.DataFrame, pretraining: dict, margi
     histories : DataFrame
         The history of every run.
     pretraining : dict
-        CPU seconds spent on a strategy's source, by strategy.
+        The cost.json of a strategy's source, by strategy.
     margin : float
         A validation Dice that rose by more than this over the last fifth was *not yet trained*.
     """
     table = pd.DataFrame(records)
     keys = ["images", "steps", "epochs", "pixels", "train_images", "training_s", "waiting_s", "cpu_s"]
-    keys += ["validation_s", "peak_memory_mb", "mapped_mb", "parameters", "trainable"]
+    keys += ["validation_s", "recording_s", "peak_memory_mb", "mapped_mb", "parameters", "trainable"]
     keys += ["images_per_s", "loader_images_per_s", "loader_mb_per_s", "loader_mb", "reading_share", "mixing"]
-    table = table.groupby("strategy", sort=False)[keys].mean()
+    by_strategy = table.groupby("strategy", sort=False)
+    table = by_strategy[keys].mean().join(by_strategy[["resumes", "retried"]].sum())
     table["waiting_share"] = table["waiting_s"] / table["training_s"]
-    table["pretraining_cpu_s"] = pd.Series(pretraining, dtype=float)
+    of_sources = {name: record["cpu_s"] for name, record in pretraining.items()}
+    table["pretraining_cpu_s"] = pd.Series(of_sources, dtype=float)
+    alone = {name: record["constant"] for name, record in pretraining.items()}
+    table["source_predicts_only"] = pd.Series(alone, dtype=object)
     table["not_yet_trained"] = _still_rising(histories, margin)
     return table.reset_index()
 

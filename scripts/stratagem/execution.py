@@ -6,13 +6,14 @@ agree bit for bit. It is recorded with its reason in every run's cost.
 
 import contextlib
 import ctypes
-from dataclasses import dataclass
+import os
+from dataclasses import dataclass, replace
 
 import numpy as np
 import psutil
 import torch
 
-__all__ = ["Execution", "choose", "memory_mb"]
+__all__ = ["Execution", "choose", "device_mb", "memory_mb"]
 
 # glibc's malloc.h: how often blocks are mapped on their own; from which size free memory goes back.
 M_MMAP_MAX, M_TRIM_THRESHOLD = -4, -1
@@ -43,6 +44,10 @@ class Execution:
             return contextlib.nullcontext()
         return torch.autocast(self.device, self.dtype)
 
+    def exact(self) -> "Execution":
+        """The same in float32."""
+        return replace(self, dtype=torch.float32, why="numbers were not finite otherwise")
+
     def place(self, model: torch.nn.Module) -> torch.nn.Module:
         """The model on the device, in the layout."""
         return model.to(self.device, memory_format=self.layout)
@@ -71,7 +76,7 @@ class Execution:
         }
 
 
-def choose(device: str, threads: int) -> Execution:
+def choose(device: str, threads: int, *, deterministic: bool = False) -> Execution:
     """The fastest honest way on this device, and torch set up for it.
 
     Parameters
@@ -79,11 +84,17 @@ def choose(device: str, threads: int) -> Execution:
     device : {"cpu", "cuda"}
     threads : int
         What torch may use on the CPU; part of the result, since sums are split by it.
+    deterministic : bool
+        On a GPU, take kernels that give the same bits again, slower ones too. What has none goes on with
+        a warning. A CPU always gives the same bits.
     """
     torch.set_num_threads(threads)
     if device == "cuda":
         torch.backends.cudnn.benchmark = False
         torch.backends.cudnn.deterministic = True
+        if deterministic:
+            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when CUDA starts
+            torch.use_deterministic_algorithms(True, warn_only=True)
         fast = torch.cuda.is_bf16_supported()
         dtype = torch.bfloat16 if fast else torch.float32
         why = "the GPU computes bfloat16" if fast else "the GPU lacks bfloat16"
@@ -101,6 +112,11 @@ def memory_mb() -> tuple[float, float]:
     used = psutil.Process().memory_info()
     mapped = getattr(used, "shared", 0)  # where the system tells
     return (used.rss - mapped) / 2**20, mapped / 2**20
+
+
+def device_mb() -> float:
+    """The most that this process had on a GPU at once."""
+    return torch.cuda.max_memory_allocated() / 2**20 if torch.cuda.is_initialized() else 0.0
 
 
 def _keep_memory() -> None:

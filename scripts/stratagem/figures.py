@@ -84,7 +84,7 @@ def pairs(differences: pd.DataFrame, unit: str = "test image") -> str:
             axes.plot([np.median(values)] * 2, [place - 0.35, place + 0.35], color="#1a202c", linewidth=2)
         axes.set_yticks(range(len(names)), names)
         axes.set_ylim(max(len(names), 1) - 0.5, -0.5)
-        axes.set_xlabel(f"difference from the reference, one point a {unit} (mean over seeds; bar: median)")
+        axes.set_xlabel(f"difference from the reference, a point a {unit} (bar: median)")
         return _svg(figure)
 
 

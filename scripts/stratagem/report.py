@@ -107,6 +107,8 @@ def render(stored: Stored, page: Path, folder: Path) -> None:
         figures=drawn,
         colours=[(name, figures.class_colour(k)) for k, name in enumerate(stored.study["classes"]) if k],
         facts=_facts(stored, evaluation, records),
+        fates=fates(records),
+        constant=_shares(evaluation, runs, stored.study["classes"]),
         **_found(stored, tables, runs, differences),
     )
     write_text(text, page)
@@ -201,6 +203,24 @@ def starved(costs: pd.DataFrame) -> list[str]:
     ]
 
 
+def fates(records: list[dict]) -> list[str]:
+    """What happened to runs on their way, a sentence each: cut short, in want of memory, in float32.
+
+    Parameters
+    ----------
+    records : list of dict
+        The cost.json of every run.
+    """
+    found = []
+    for record in records:
+        name = f"{record['strategy']}, fold {record['fold']}, seed {record['seed']}"
+        if record["resumes"]:
+            times = f"{record['resumes']} time{'s' * (record['resumes'] != 1)}"
+            found.append(f"{name}: was cut short and went on {times}, to the result of a run left alone.")
+        found += [f"{name}: {incident['said']}." for incident in record["incidents"]]
+    return found
+
+
 def _relief(reading_share: float) -> str:
     """What makes batches faster, by what they wait for."""
     if reading_share < 0.5:
@@ -259,6 +279,9 @@ def _cautions(runs: pd.DataFrame, costs: pd.DataFrame) -> dict[str, list[str]]:
         count, of = fallen.loc[row.strategy]
         signs = {
             f"{count} of {of} run{'s' * (of != 1)} collapsed": count > 0,
+            f"its source predicts {row.source_predicts_only} alone": isinstance(
+                row.source_predicts_only, str
+            ),
             "not yet trained": row.not_yet_trained,
             f"only {row.steps:.0f} step{'s' * (row.steps != 1)}": row.steps < FEW_STEPS,
         }
@@ -272,6 +295,15 @@ def _runs(evaluation: pd.DataFrame, metric: str) -> pd.DataFrame:
     score = per_image(evaluation, metric).groupby(RUN)["score"].mean()
     fallen = collapsed(evaluation).reindex(runs.index, fill_value=False)
     return runs.assign(score=score, collapsed=fallen).reset_index()
+
+
+def _shares(evaluation: pd.DataFrame, runs: pd.DataFrame, classes: list[str]) -> list[dict]:
+    """Of every collapsed run and class: the shares of all test pixels that are it, and that are called it."""
+    fallen = runs.loc[runs["collapsed"], RUN].merge(evaluation, on=RUN)
+    counted = fallen.assign(true=fallen["tp"] + fallen["fn"], predicted=fallen["tp"] + fallen["fp"])
+    table = counted.groupby([*RUN, "class"], sort=False)[["true", "predicted"]].sum()
+    table = (table / table.groupby(RUN, sort=False).transform("sum")).reset_index()
+    return table.assign(name=[classes[number] for number in table["class"]]).to_dict("records")
 
 
 def _strategies(study: dict) -> dict[str, dict[str, tuple]]:

@@ -7,14 +7,16 @@ else the machine is doing. Pretraining a source is the same run on another data 
 import json
 import logging
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import torch
 from safetensors.torch import load_file, save_file
 
 from stratagem.augment import exchange
+from stratagem.capacity import fitted
 from stratagem.execution import Execution, choose
 from stratagem.files import replacing, write_json, write_table
 from stratagem.geometry import Plan
@@ -23,18 +25,22 @@ from stratagem.manifest import Manifest
 from stratagem.metrics import as_counts, confusion, per_image
 from stratagem.order import Order, balanced_by_class, balanced_by_size, mixing
 from stratagem.predict import predict
+from stratagem.progress import Progress
+from stratagem.records import Records, digest_of_file
 from stratagem.sample import read_sample
 from stratagem.shard import Shards, read_catalogue
 from stratagem.split import select
 from stratagem.storage import BYTES_OF_A_PIXEL, Files, Memory, Storage
 from stratagem.study import Delivery, Recipe
-from stratagem.training import Options, Spent, fit
+from stratagem.training import Options, fit
 from stratagem.transfer import adopt, freeze, read_weights
 from stratagem.unet import build
 
 __all__ = ["Inputs", "examine", "load_model", "storage_of", "train"]
 
 log = logging.getLogger("stratagem")
+
+LOOKED_AT = 16  # images: enough to see whether a network says one thing to all
 
 
 @dataclass(frozen=True)
@@ -51,6 +57,8 @@ class Inputs:
         Which part each sample is in, by fold; None trains on all and validates on none.
     manifest : path or None
     weights : path or None
+    files : dict of path
+        All of them, by name.
     """
 
     index: pd.DataFrame
@@ -59,6 +67,7 @@ class Inputs:
     splits: pd.DataFrame | None = None
     manifest: Path | None = None
     weights: str | None = None
+    files: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def read(cls, files) -> "Inputs":
@@ -71,6 +80,7 @@ class Inputs:
             splits=pd.read_parquet(files.splits) if "splits" in named else None,
             manifest=Path(files.manifest) if "manifest" in named else None,
             weights=named.get("weights"),
+            files=named,
         )
 
     def of_part(self, part: str, fold: int) -> pd.DataFrame:
@@ -82,9 +92,17 @@ class Inputs:
 
 
 def train(
-    recipe: Recipe, inputs: Inputs, device: str, delivery: Delivery, record: dict, folder: Path
+    recipe: Recipe,
+    inputs: Inputs,
+    device: str,
+    delivery: Delivery,
+    origin: dict,
+    folder: Path,
+    record_every_s: float = 300,
 ) -> None:
     """Train one run and write ``model.safetensors, history.parquet, cost.json, transfer.csv``.
+
+    A run that was cut short goes on from its last record, in the folder ``state``, which is gone at the end.
 
     Parameters
     ----------
@@ -93,32 +111,48 @@ def train(
     device : {"cpu", "cuda"}
     delivery : Delivery
         How batches are made; no result depends on it.
-    record : dict
+    origin : dict
         What else cost.json shall say: the digest of the code, what the input files were made from.
     folder : path
         Where the files appear; transfer.csv only where weights were taken.
+    record_every_s : float
+        Seconds from one record to the next.
     """
-    cpu_start = time.process_time()
+    started = time.process_time()
     (folder / "transfer.csv").unlink(missing_ok=True)  # of an earlier recipe
-    execution = choose(device, recipe.threads)
+    execution = choose(device, recipe.threads, deterministic=recipe.deterministic)
     log.info("%s, %d threads: %s", execution.device, recipe.threads, execution.why)
-    model = _model(recipe, inputs, folder).train()
-    model = execution.place(model)
+    records = Records(folder / "state", _depends(recipe, inputs, execution, origin), record_every_s)
+    model = execution.place(_model(recipe, inputs, folder).train())
     loader = _loader(recipe, inputs, execution, delivery)
     train_images = len(pd.unique(loader.storage.names))
     log.info("%d training images, %d batches made ahead", train_images, loader.ahead - 1)
-    history, spent = fit(
-        model, loader.batches(), _options(recipe), execution, _validation(recipe, inputs, execution)
-    )
-    cpu_s = time.process_time() - cpu_start
+    options = fitted(model, loader.storage.shapes, _options(recipe), execution, model.stride)
+    validate = _validation(recipe, inputs, execution)
+    torch.manual_seed(recipe.seed)  # for networks that drop some of their values by chance
+    before = time.process_time() - started
+    progress = fit(model, loader.batches, options, execution, validate, records)
+    progress.spent.cpu_s += before
     keys = {"strategy": recipe.name, "fold": recipe.fold, "seed": recipe.seed}
-    write_table(history.assign(**keys), folder / "history.parquet")
-    cost = keys | _cost(spent, model, execution, cpu_s) | _loading(spent, loader)
-    cost |= {"train_images": train_images} | record | {"recipe": recipe.model_dump(mode="json")}
+    write_table(pd.DataFrame(progress.rows).assign(**keys), folder / "history.parquet")
+    cost = keys | _cost(progress, execution) | _loading(progress, loader)
+    cost |= {"constant": _predicts_only(model, recipe, inputs, execution)}
+    cost |= {"train_images": train_images} | origin | {"recipe": recipe.model_dump(mode="json")}
     write_json(cost, folder / "cost.json")
     with replacing(folder / "model.safetensors") as beside:
         # A layout of the device must not show in the bytes: weights are stored in plain order.
         save_file({name: value.cpu().contiguous() for name, value in model.state_dict().items()}, beside)
+    records.clear()
+
+
+def _depends(recipe: Recipe, inputs: Inputs, execution: Execution, origin: dict) -> dict[str, str]:
+    """All that a run's bits follow from, by name."""
+    computed = [execution.device, execution.dtype, execution.layout, torch.__version__]
+    return {name: digest_of_file(path) for name, path in inputs.files.items()} | {
+        "recipe": recipe.model_dump_json(),
+        "origin": json.dumps(origin, sort_keys=True),
+        "computation": " ".join(map(str, computed)),
+    }
 
 
 def storage_of(recipe: Recipe, inputs: Inputs, delivery: Delivery | None = None) -> Storage:
@@ -227,7 +261,8 @@ def _validation(recipe: Recipe, inputs: Inputs, execution: Execution):
         return None
 
     def validate(model) -> dict[str, float]:
-        seen = examine(model, rows, inputs, execution, len(recipe.classes))
+        seen = list(examine(model, rows, inputs, execution, len(recipe.classes)))
+        _constant(sum(matrix for _, _, matrix in seen), recipe.classes)
         table = pd.concat([as_counts(sample, matrix) for sample, _, matrix in seen])
         table = table.assign(strategy=recipe.name, fold=recipe.fold, seed=recipe.seed)
         return {f"val_{metric}": per_image(table, metric)["score"].mean() for metric in ("dice", "iou")}
@@ -235,25 +270,47 @@ def _validation(recipe: Recipe, inputs: Inputs, execution: Execution):
     return validate
 
 
-def _cost(spent: Spent, model, execution: Execution, cpu_s: float) -> dict:
-    parameters = [(p.numel(), p.requires_grad) for p in model.parameters()]
+def _predicts_only(model, recipe: Recipe, inputs: Inputs, execution: Execution) -> str | None:
+    """The one class that a trained network predicts, where it does, on images that it may be asked about."""
+    rows = inputs.of_part("val", recipe.fold)
+    rows = inputs.of_part("train", recipe.fold) if rows.empty else rows
+    seen = examine(model, rows.head(LOOKED_AT), inputs, execution, len(recipe.classes))
+    return _constant(sum(matrix for _, _, matrix in seen), recipe.classes)
+
+
+def _constant(matrix: np.ndarray, classes: tuple[str, ...]) -> str | None:
+    """The class that is predicted alone where the truth holds several; the log has the share of each."""
+    true, predicted = matrix.sum(axis=1), matrix.sum(axis=0)
+    if (predicted > 0).sum() != 1 or (true > 0).sum() < 2:
+        return None
+    alone = classes[int(predicted.argmax())]
+    shares = ", ".join(f"{name} {share:.1%}" for name, share in zip(classes, true / true.sum(), strict=True))
+    log.warning("predicts `%s` alone, where the truth is %s", alone, shares)
+    return alone
+
+
+def _cost(progress: Progress, execution: Execution) -> dict:
+    parameters = [(p.numel(), p.requires_grad) for p in progress.model.parameters()]
+    spent = progress.spent
     used = asdict(spent)
     del used["losses"]
-    peak = used.pop("memory_mb")
-    if execution.device == "cuda":
-        peak = torch.cuda.max_memory_allocated() / 2**20
+    host, gpu = used.pop("memory_mb"), used.pop("device_mb")
+    chosen = execution.exact() if progress.exact else execution
     return used | {
-        "cpu_s": cpu_s,
         "images_per_s": spent.images / spent.training_s,
-        "peak_memory_mb": peak,
+        "peak_memory_mb": gpu if execution.device == "cuda" else host,
+        "micro_batch_pixels": progress.micro_batch_pixels,
+        "retried": progress.exact,
+        "incidents": progress.incidents,
         "parameters": sum(n for n, _ in parameters),
         "trainable": sum(n for n, open_ in parameters if open_),
-        "execution": execution.as_record(),
+        "execution": chosen.as_record(),
     }
 
 
-def _loading(spent: Spent, loader: Loader) -> dict:
+def _loading(progress: Progress, loader: Loader) -> dict:
     """What the loader could do, a worker, and what it held."""
+    spent = progress.spent
     return {
         "workers": loader.workers,
         "loader_mb": loader.held_mb,

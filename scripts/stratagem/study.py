@@ -192,6 +192,12 @@ class Training(Options):
         description="Pixels that pass the network at once; a larger batch is split and its gradients "
         "summed, which bounds memory (and on a CPU is faster) and changes nothing else.",
     )
+    memory_mb: int | None = Field(
+        None,
+        ge=1,
+        description="What a training job on a CPU may hold; batches pass in smaller parts to stay below. "
+        "Without it nothing bounds it. On a GPU its own memory is the bound.",
+    )
 
 
 class Labels(Options):
@@ -585,6 +591,7 @@ class Recipe(Options):
     training: Training
     unet: Unet
     threads: int
+    deterministic: bool = False
 
 
 class Study(DataSet):
@@ -602,6 +609,14 @@ class Study(DataSet):
     budget: Budget = Field(description="What each run may use, the same for all.")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where networks run.")
     threads: int = Field(1, ge=1, description="Threads of a training job; part of its result.")
+    deterministic: bool = Field(
+        False, description="On a GPU, only kernels that give the same bits again; a CPU always does."
+    )
+    record_every_s: float = Field(
+        300,
+        ge=0,
+        description="Seconds between two records of a run's state, from which it goes on if it is killed.",
+    )
     shards: ShardsOrNumber = Field(Shards(), description="The HDF5 files of each resolution.")
     loader: Delivery = Field(Delivery(), description="How batches are made.")
     unet: Unet = Field(Unet(), description="The classic U-Net's size.")
@@ -634,6 +649,7 @@ class Study(DataSet):
 
     def _recipe(self, name, strategy, fold, seed, data, budget) -> Recipe:
         shared = {"training": self.training, "unet": self.unet, "threads": self.threads}
+        shared |= {"deterministic": self.deterministic}
         pairs = data.swaps if strategy.augmentation else ()
         return Recipe(
             name=name,

@@ -42,7 +42,7 @@ def make(
     evaluation = pd.concat([pd.read_parquet(folder / "evaluation.parquet") for folder in folders])
     histories = pd.concat([pd.read_parquet(folder / "history.parquet") for folder in folders])
     records = [_read(folder / "cost.json") for folder in folders]
-    before = {strategy: _read(path)["cpu_s"] for strategy, path in pretraining.items()}
+    before = {strategy: _read(path) for strategy, path in pretraining.items()}
     samples = pd.read_parquet(index)
     compared = compare(evaluation, units(samples), design)
     kept = {name: _kept(path, evaluation, design) for name, path in round_trips.items()}

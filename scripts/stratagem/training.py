@@ -1,38 +1,46 @@
 """The train loop, over three levels: fit, stretch, step.
 
-The loop receives objects and returns rows; it reads no config and writes no file. What it spends is
-counted in shares of a budget (images seen or optimizer steps), never in seconds. The rate is AdamW's
-with a linear warm-up and a cosine to zero over that share, so the last weights are the ones kept.
+The loop receives objects and returns rows; it reads no config and writes no file but its records. What it
+spends is counted in shares of a budget (images seen or optimizer steps), never in seconds. The rate is
+AdamW's with a linear warm-up and a cosine to zero over that share, so the last weights are the ones kept.
 
 The loss of an image is cross-entropy (mean over its pixels) plus one minus soft Dice (mean over
 foreground classes), ignored pixels left out; of a batch the mean over its images, so that large and
 small images count alike and a batch can pass the network in parts.
+
+A run that is killed goes on from its last record (`stratagem.records`) and ends in the same bits as one
+left alone. Numbers that are not finite, or a loss that explodes, stop a step before its update.
 """
 
+import contextlib
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Generator, Iterable
+from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 import torch
 from tqdm import tqdm
 
 from stratagem import augment_batch
 from stratagem.augment import exchange
 from stratagem.errors import TrainingError
-from stratagem.execution import Execution, memory_mb
+from stratagem.execution import Execution
+from stratagem.job import uninterrupted
 from stratagem.labels import IGNORE
 from stratagem.loader import Batch
+from stratagem.progress import Progress, Spent
+from stratagem.records import Records, State
 
-__all__ = ["Options", "Spent", "fit", "learning_rate", "losses", "step"]
+__all__ = ["Options", "fit", "gradients", "learning_rate", "losses", "step"]
 
 log = logging.getLogger("stratagem")
 
 LOG_EVERY_S = 5
 RATE_BATCH = 16  # the batch size that the config's learning rate is meant for
 SMOOTH = 1.0  # pixels: keeps Dice of an absent class defined
+EXPLODED = 1e3  # a loss: cross-entropy in nats a pixel, some hundred times that of a guess
+ANCHOR_PIXELS = 2**25  # from one anchor to the next: their cost stays small, their place is not the clock's
 
 
 @dataclass(frozen=True)
@@ -51,6 +59,8 @@ class Options:
         At equal shares of the budget.
     micro_batch_pixels : int
         Pixels that pass the network at once.
+    memory_mb : int or None
+        What the process may hold in main memory, on a CPU; see `stratagem.capacity`.
     swaps : pairs of int
         Classes that are each other's mirror images.
     """
@@ -63,6 +73,7 @@ class Options:
     micro_batch_pixels: int
     images: int | None = None
     steps: int | None = None
+    memory_mb: int | None = None
     swaps: tuple[tuple[int, int], ...] = ()
 
     @property
@@ -71,84 +82,56 @@ class Options:
         return self.learning_rate * (self.batch_size / RATE_BATCH) ** 0.5
 
 
-@dataclass
-class Spent:
-    """What a run has used so far.
-
-    Attributes
-    ----------
-    images, steps, pixels, epochs : int
-    training_s, waiting_s, validation_s : float
-        Wall seconds; waiting (for a batch) is part of training.
-    making_s, reading_s : float
-        Seconds that the loader's workers took for the batches, and those of them that reading took.
-    memory_mb, mapped_mb : float
-        The most that the process held, as seen at the validations; see `execution.memory_mb`.
-    """
-
-    images: int = 0
-    steps: int = 0
-    pixels: int = 0
-    epochs: int = 0
-    training_s: float = 0.0
-    waiting_s: float = 0.0
-    validation_s: float = 0.0
-    making_s: float = 0.0
-    reading_s: float = 0.0
-    memory_mb: float = 0.0
-    mapped_mb: float = 0.0
-    losses: list[float] = field(default_factory=list, repr=False)
-
-    def share(self, options: Options) -> float:
-        """Of the budget."""
-        return self.images / options.images if options.images else self.steps / options.steps
-
-
 def fit(
     model: torch.nn.Module,
-    batches: Iterator[Batch],
+    batches: Callable[[int], Generator[Batch]],
     options: Options,
     execution: Execution,
     validate: Callable[[torch.nn.Module], dict[str, float]] | None = None,
-) -> tuple[pd.DataFrame, Spent]:
-    """Train until the budget is spent.
+    records: Records | None = None,
+) -> Progress:
+    """Train until the budget is spent, from the last record on where there is one.
 
     Parameters
     ----------
     model : Module
         On its device; its trainable parameters are changed in place.
-    batches : iterator of Batch
-        As many as the budget asks for.
+    batches : function
+        Given how many were already seen, a generator of those that follow, as many as are asked for.
     options : Options
     execution : Execution
     validate : function, optional
         Given the model in evaluation mode, returns scores by name.
+    records : Records, optional
+        Where the state is recorded, and looked for.
 
     Returns
     -------
-    history : DataFrame
-        A row a validation: ``share, images, steps, epochs, learning_rate, train_loss`` and the scores.
-    spent : Spent
+    Progress
+        Its ``rows`` are the history, one a validation: ``share, images, steps, epochs, learning_rate,
+        train_loss`` and the scores.
 
     Raises
     ------
     TrainingError
-        If the loss is not finite, before the update that it would have made.
+        If numbers are not finite, or explode, in float32 too, before the update that they would make;
+        or if the device has no room for a single image.
     """
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=0.0, weight_decay=options.weight_decay, fused=True)
-    spent, rows = Spent(), []
-    with tqdm(total=options.images or options.steps, unit="image" if options.images else "step",
-              disable=None) as bar:  # fmt: skip
-        for stop in np.arange(1, options.validations + 1) / options.validations:
-            model.train()
-            _train_stretch(model, batches, optimizer, options, execution, spent, stop, bar)
-            if not spent.losses:  # fewer steps than validations: no step since the last one
-                continue
-            rows.append(_row(spent, options) | _validated(model, validate, spent))
-            log.info("%s", ", ".join(f"{name} {value:.4g}" for name, value in rows[-1].items()))
-    model.eval()
-    return pd.DataFrame(rows), spent
+    progress = Progress(model, optimizer, options.micro_batch_pixels)
+    first = progress.state()
+    _resume(progress, records)
+    while True:
+        chosen = execution.exact() if progress.exact else execution
+        try:
+            _attempt(progress, batches, options, chosen, validate, records)
+            model.eval()
+            return progress
+        except _Diverged as error:
+            if chosen.dtype == torch.float32:
+                raise error.in_float32() from None
+            _begin_again(progress, error, first, records)
 
 
 def learning_rate(share: float, peak: float, warmup: float) -> float:
@@ -182,52 +165,193 @@ def losses(logits: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     return cross_entropy + (1 - dice[:, 1:]).mean(dim=1)
 
 
-def _train_stretch(model, batches, optimizer, options, execution, spent, stop, bar) -> None:
-    """Train up to a share of the budget."""
-    start, logged = time.perf_counter(), time.perf_counter()
-    while spent.share(options) < stop - 1e-9:
+class _Diverged(Exception):
+    """Numbers that are not finite, or explode, before the update that they would have made."""
+
+    def __init__(self, step: int, layer: str, found: str, samples: list[str]):
+        self.step, self.layer, self.found, self.samples = step, layer, found, samples
+        super().__init__(f"{found} in layer `{layer}` at step {step}, samples {', '.join(samples)}")
+
+    def in_float32(self) -> TrainingError:
+        """What a user is told where float32 does not help."""
+        return TrainingError(
+            expected="a finite loss and finite gradients",
+            found=f"{self.found} in layer `{self.layer}`, computed in float32",
+            where=f"step {self.step}, samples {', '.join(self.samples)}",
+            remedy="Lower `training.learning_rate`; nothing was updated by this step.",
+        )
+
+
+def _resume(progress: Progress, records: Records | None) -> None:
+    """Go on from the last record, if there is one."""
+    state = records.latest() if records else None
+    if state is None:
+        return
+    progress.restore(state)
+    progress.spent.resumes += 1
+    log.info("goes on from the record of step %d", progress.spent.steps)
+
+
+def _begin_again(progress: Progress, error: _Diverged, first: State, records: Records | None) -> None:
+    """Back to the last anchor, or the start, and on in float32."""
+    state = (records.anchor() if records else None) or first
+    said = f"{error}: once more from step {state.facts['spent']['steps']}, in float32"
+    progress.begin_again(state, {"kind": "diverged", "step": error.step, "said": said})
+    if records:
+        records.forget_after(progress.spent.steps)
+    log.warning("%s", said)
+
+
+def _attempt(progress, batches, options, execution, validate, records) -> None:
+    """Train to the end of the budget; where that is cut short, leave a record."""
+    unit, total = ("image", options.images) if options.images else ("step", options.steps)
+    stream = batches(progress.spent.steps)
+    with contextlib.closing(stream), tqdm(total=total, unit=unit, disable=None) as bar:
+        try:
+            while progress.stops < options.validations:
+                progress.model.train()
+                _train_stretch(progress, stream, options, execution, records, bar)
+                _validate(progress, options, validate)
+                _anchor(progress, execution, records)
+        except _Diverged:
+            raise
+        except BaseException:
+            with contextlib.suppress(OSError):  # the disk may be why
+                _record(progress, records)
+            raise
+
+
+def _train_stretch(progress, stream, options, execution, records, bar) -> None:
+    """Train up to the share of the budget at which the next validation is due."""
+    spent, stop = progress.spent, (progress.stops + 1) / options.validations
+    logged = time.perf_counter()
+    while _share(spent, options) < stop - 1e-9:
         asked = time.perf_counter()
-        whole = next(batches)
+        batch = next(stream)
         spent.waiting_s += time.perf_counter() - asked
-        spent.making_s += whole.making_s
-        spent.reading_s += whole.reading_s
-        batch = _within_budget(whole, options, spent)
-        # The middle of the step's own share: the first rate is not zero, the last one nearly is.
-        middle = spent.share(options) + 0.5 * _share_of(batch, options)
-        rate = learning_rate(middle, options.peak_rate, options.warmup)
-        spent.losses.append(step(model, batch, optimizer, rate, options, execution, spent))
-        _count(spent, batch)
-        bar.update(len(batch) if options.images else 1)
+        step(progress, batch, options, execution)
+        spent.training_s += time.perf_counter() - asked
+        bar.update((spent.images if options.images else spent.steps) - bar.n)
         if time.perf_counter() - logged > LOG_EVERY_S:
             logged = time.perf_counter()
-            _log_progress(spent, options, spent.training_s + logged - start)
-    spent.training_s += time.perf_counter() - start
-    own, mapped = memory_mb()
-    spent.memory_mb, spent.mapped_mb = max(spent.memory_mb, own), max(spent.mapped_mb, mapped)
+            _log_progress(spent, options)
+        if records is not None and records.due:
+            _record(progress, records)
 
 
-def step(model, batch, optimizer, rate, options, execution, spent) -> float:
-    """One update; the loss before it."""
-    for group in optimizer.param_groups:
-        group["lr"] = rate
-    optimizer.zero_grad(set_to_none=True)
-    total = 0.0
-    for part in _micro_batches(batch, options.micro_batch_pixels):
+def step(progress: Progress, batch: Batch, options: Options, execution: Execution) -> None:
+    """One update, with what it changes counted; Ctrl-C comes before it or after it."""
+    spent, whole = progress.spent, batch
+    batch = _within_budget(whole, options, spent)
+    # The middle of the step's own share: the first rate is not zero, the last one nearly is.
+    middle = _share(spent, options) + 0.5 * _share_of(batch, options)
+    loss = _gradients(progress, batch, options, execution)
+    with uninterrupted():
+        for group in progress.optimizer.param_groups:
+            group["lr"] = learning_rate(middle, options.peak_rate, options.warmup)
+        progress.optimizer.step()
+        _count(spent, batch, loss)
+        spent.making_s += whole.making_s
+        spent.reading_s += whole.reading_s
+
+
+def _gradients(progress: Progress, batch: Batch, options: Options, execution: Execution) -> float:
+    """As `gradients`, in smaller parts where the device has no room for these; checked."""
+    while True:
+        try:
+            loss, norm = gradients(progress.model, batch, progress.micro_batch_pixels, options, execution)
+            break
+        except torch.OutOfMemoryError as error:
+            progress.micro_batch_pixels = _halved(progress.micro_batch_pixels, batch.mask[0].size, error)
+            said = f"out of memory: parts of {progress.micro_batch_pixels} pixels from here on"
+            progress.incidents.append({"kind": "memory", "step": progress.spent.steps + 1, "said": said})
+            log.warning("step %d, %s", progress.spent.steps + 1, said)
+    if not (np.isfinite(norm) and loss < EXPLODED):
+        found = f"a gradient of norm {norm:.3g}" if loss < EXPLODED else f"a loss of {loss:.3g}"
+        layer = _culprit(progress.model, batch, progress.micro_batch_pixels, options, execution)
+        raise _Diverged(progress.spent.steps + 1, layer, found, batch.samples)
+    return loss
+
+
+def gradients(
+    model, batch: Batch, pixels: int, options: Options, execution: Execution
+) -> tuple[float, float]:
+    """Find the gradients of a batch that passes the network in parts; they stay with the parameters.
+
+    Parameters
+    ----------
+    model : Module
+    batch : Batch
+    pixels : int
+        That pass the network at once; one image at least does.
+    options : Options
+    execution : Execution
+
+    Returns
+    -------
+    loss, norm : float
+        The batch's loss, and the length of the gradients of all parameters.
+    """
+    model.zero_grad(set_to_none=True)
+    total = torch.zeros((), dtype=torch.float64, device=next(model.parameters()).device)
+    for part in _micro_batches(batch, pixels):
         image, mask = _on_device(part, options, execution)
         with execution.autocast():
             logits = model(image)
         loss = losses(logits, mask).sum() / len(batch)
         loss.backward()
-        total += float(loss.detach())
-    if not np.isfinite(total):
+        total += loss.detach()
+    found = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
+    norm = torch.nn.utils.get_total_norm(found)
+    return tuple(torch.stack([total, norm.double()]).tolist())  # one wait for the device a step
+
+
+def _halved(pixels: int, image: int, error: Exception) -> int:
+    """How many pixels pass at once, half as many images as before.
+
+    Raises
+    ------
+    TrainingError
+        If there was only one.
+    """
+    count = pixels // image
+    if count <= 1:
         raise TrainingError(
-            expected="a finite loss",
-            found=f"{total}",
-            where=f"step {spent.steps + 1}, samples {', '.join(batch.samples)}",
-            remedy="Lower `training.learning_rate`; nothing was updated by this step.",
-        )
-    optimizer.step()
-    return total
+            expected=f"room for a step with one image of {image} pixels",
+            found=f"none ({error})",
+            where="the device's memory",
+            remedy="Take a resolution of smaller frames: plan `tile`, or `max_pixels` of another plan.",
+        ) from error
+    return count // 2 * image
+
+
+def _culprit(model, batch, pixels, options, execution) -> str:
+    """The layer whose output is first not finite; else that of a gradient; else of the largest output."""
+    peaks: list[tuple[float, str]] = []  # in the order in which layers are done
+
+    def watch(name: str, output) -> None:
+        if torch.is_tensor(output):
+            peaks.append((float(output.detach().abs().max()), name or "network"))
+
+    hooks = [
+        module.register_forward_hook(lambda _, __, output, name=name: watch(name, output))
+        for name, module in model.named_modules()
+    ]
+    try:
+        with torch.no_grad(), execution.autocast():
+            for part in _micro_batches(batch, pixels):
+                model(_on_device(part, options, execution)[0])
+    finally:
+        for hook in hooks:
+            hook.remove()
+    spoilt = [name for peak, name in peaks if not np.isfinite(peak)]
+    backwards = reversed(list(model.named_parameters()))
+    spoilt += [name.rpartition(".")[0] for name, weight in backwards if not _finite(weight.grad)]
+    return (spoilt + [max(peaks)[1]])[0]
+
+
+def _finite(gradient: torch.Tensor | None) -> bool:
+    return gradient is None or bool(gradient.isfinite().all())
 
 
 def _micro_batches(batch: Batch, pixels: int) -> Iterable[Batch]:
@@ -243,6 +367,11 @@ def _on_device(batch: Batch, options: Options, execution: Execution) -> tuple[to
     )
 
 
+def _share(spent: Spent, options: Options) -> float:
+    """Of the budget."""
+    return spent.images / options.images if options.images else spent.steps / options.steps
+
+
 def _within_budget(batch: Batch, options: Options, spent: Spent) -> Batch:
     """The batch, cut to what is left where images are counted."""
     left = options.images - spent.images if options.images else len(batch)
@@ -255,43 +384,69 @@ def _share_of(batch: Batch, options: Options) -> float:
     return len(batch) / options.images if options.images else 1 / options.steps
 
 
-def _count(spent: Spent, batch: Batch) -> None:
+def _count(spent: Spent, batch: Batch, loss: float) -> None:
+    spent.losses.append(loss)
     spent.images += len(batch)
     spent.steps += 1
     spent.pixels += batch.mask.size
     spent.epochs = batch.epoch + 1
 
 
+def _validate(progress: Progress, options: Options, validate) -> None:
+    """One more row of the history; none where no step was made since the last one."""
+    spent = progress.spent
+    if not spent.losses:  # fewer steps than validations
+        progress.stops += 1
+        return
+    start = time.perf_counter()
+    progress.model.eval()
+    row = _row(spent, options) | (validate(progress.model) if validate else {})
+    with uninterrupted():
+        progress.rows.append(row)
+        progress.stops += 1
+        spent.losses.clear()
+        spent.validation_s += time.perf_counter() - start
+        progress.look()
+    log.info("%s", ", ".join(f"{name} {value:.4g}" for name, value in row.items()))
+
+
 def _row(spent: Spent, options: Options) -> dict:
-    mean = float(np.mean(spent.losses))
-    spent.losses.clear()
-    share = spent.share(options)
+    share = _share(spent, options)
     return {
         "share": share,
         "images": spent.images,
         "steps": spent.steps,
         "epochs": spent.epochs,
         "learning_rate": float(learning_rate(share, options.peak_rate, options.warmup)),
-        "train_loss": mean,
+        "train_loss": float(np.mean(spent.losses)),
     }
 
 
-def _validated(model, validate, spent: Spent) -> dict[str, float]:
-    if validate is None:
-        return {}
+def _anchor(progress: Progress, execution: Execution, records: Records | None) -> None:
+    """Leave a record to which float32 can go back, where one is due."""
+    if execution.dtype == torch.float32 or progress.spent.pixels - progress.anchored < ANCHOR_PIXELS:
+        return
+    progress.anchored = progress.spent.pixels
+    _record(progress, records, anchor=True)
+
+
+def _record(progress: Progress, records: Records | None, *, anchor: bool = False) -> None:
+    """Write down all that is needed to go on."""
+    if records is None or progress.spent.steps == 0:
+        return
     start = time.perf_counter()
-    model.eval()
-    scores = validate(model)
-    spent.validation_s += time.perf_counter() - start
-    return scores
+    with uninterrupted():
+        progress.look()
+        records.write(progress.state(), progress.spent.steps, anchor=anchor)
+        progress.spent.recording_s += time.perf_counter() - start
 
 
-def _log_progress(spent: Spent, options: Options, seconds: float) -> None:
-    share = spent.share(options)
+def _log_progress(spent: Spent, options: Options) -> None:
+    share = _share(spent, options)
     log.info(
         "%3.0f %% of the budget, %d images, loss %.4f, about %.0f s left",
         100 * share,
         spent.images,
         spent.losses[-1],
-        seconds / share - seconds,
+        spent.training_s / share - spent.training_s,
     )

@@ -1,0 +1,166 @@
+"""What fits into memory: found out by one step before training, not by a crash on the way.
+
+On a GPU a step of the largest shape is tried, and a batch passes the network in parts of half as many
+images until there is room. Main memory gives no such error, it ends the process; there a bound is stated
+(`training.memory_mb`), the need of two small steps is measured, and that of larger ones follows, since
+what a convolutional network holds goes with the pixels.
+"""
+
+import contextlib
+import dataclasses
+import logging
+import resource
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import psutil
+import torch
+
+from stratagem.errors import TrainingError
+from stratagem.execution import Execution
+from stratagem.loader import Batch
+from stratagem.training import Options, gradients
+
+__all__ = ["fitted"]
+
+log = logging.getLogger("stratagem")
+
+MB = 2**20
+TRIED = (64, 256)  # sides of the two small images
+STATUS, RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+
+
+def fitted(
+    model: torch.nn.Module, shapes: np.ndarray, options: Options, execution: Execution, stride: int
+) -> Options:
+    """Options whose parts of a batch have room.
+
+    Parameters
+    ----------
+    model : Module
+        On its device, in training mode; comes out as it went in.
+    shapes : int, (N, 2)
+        Of all images that may come.
+    options : Options
+        Its ``micro_batch_pixels`` is the most that is tried.
+    execution : Execution
+    stride : int
+        What sides are multiples of.
+
+    Raises
+    ------
+    TrainingError
+        If one image has no room, with a plan whose images have.
+    """
+    if execution.device == "cpu" and options.memory_mb is None:
+        return options
+    has_room = _on_host if execution.device == "cpu" else _on_gpu
+    with _as_it_was(model):
+        room = has_room(model, options, execution, stride)
+        pixels = options.micro_batch_pixels
+        while not room(_largest(shapes, options, pixels)):
+            count, height, width = _largest(shapes, options, pixels)
+            if count == 1:
+                raise _no_room(room, height, width, stride, _bound(options, execution))
+            pixels = count // 2 * height * width
+    if pixels < options.micro_batch_pixels:
+        log.info("batches pass in parts of %d pixels: more have no room", pixels)
+    return dataclasses.replace(options, micro_batch_pixels=pixels)
+
+
+def _largest(shapes: np.ndarray, options: Options, pixels: int) -> tuple[int, int, int]:
+    """The largest part that may pass at once: images, height, width."""
+    areas = shapes.prod(axis=1, dtype=np.int64)
+    counts = (pixels // areas).clip(1, options.batch_size)
+    chosen = int((areas * counts).argmax())
+    return (int(counts[chosen]), *shapes[chosen].tolist())
+
+
+def _on_gpu(model, options: Options, execution: Execution, stride: int) -> Callable[[tuple], bool]:
+    """Whether a step of some images has room: tried."""
+
+    def room(part: tuple[int, int, int]) -> bool:
+        try:
+            _step(model, part, options, execution)
+        except torch.OutOfMemoryError:
+            model.zero_grad(set_to_none=True)
+            torch.cuda.empty_cache()
+            return False
+        return True
+
+    return room
+
+
+def _on_host(model, options: Options, execution: Execution, stride: int) -> Callable[[tuple], bool]:
+    """Whether a step of some images stays below the bound: two are measured, the others follow."""
+    sides = [-(-side // stride) * stride for side in TRIED]
+    low, high = (
+        _peak_mb(lambda side=side: _step(model, (1, side, side), options, execution)) for side in sides
+    )
+    slope = max(0.0, (high - low) / (sides[1] ** 2 - sides[0] ** 2))
+    return lambda part: high + slope * (np.prod(part) - sides[1] ** 2) <= options.memory_mb
+
+
+def _step(model, part: tuple[int, int, int], options: Options, execution: Execution) -> None:
+    """Forward and backward of images of noise."""
+    count, height, width = part
+    stream = np.random.default_rng(0)
+    image = stream.integers(0, 256, (count, height, width, 3), dtype=np.uint8)
+    mask = np.zeros((count, height, width), np.uint8)
+    batch = Batch(image, mask, np.array(["noise"] * count), np.arange(count), 0)
+    gradients(model, batch, count * height * width, options, execution)
+
+
+def _bound(options: Options, execution: Execution) -> str:
+    return (
+        "the GPU's memory" if execution.device == "cuda" else f"{options.memory_mb} MB (training.memory_mb)"
+    )
+
+
+def _no_room(room: Callable, height: int, width: int, stride: int, bound: str) -> TrainingError:
+    """One image does not fit; the largest tile that does is looked for."""
+    side = min(height, width) // 2 // stride * stride
+    while side > stride and not room((1, side, side)):
+        side = side // 2 // stride * stride
+    fits = side >= stride and room((1, side, side))
+    return TrainingError(
+        expected=f"room for a step with one image of {height}x{width} in {bound}",
+        found="less",
+        where="config section `resolutions`",
+        remedy=f"`plan: tile` with `size: [{side}, {side}]` fits."
+        if fits
+        else "Not even one small tile fits: lower `unet.width`.",
+    )
+
+
+@contextlib.contextmanager
+def _as_it_was(model: torch.nn.Module):
+    """Leave statistics, gradients and generators as if nothing had been tried."""
+    kept = {name: buffer.clone() for name, buffer in model.named_buffers()}
+    with torch.random.fork_rng():
+        try:
+            yield
+        finally:
+            model.zero_grad(set_to_none=True)
+            for name, buffer in model.named_buffers():
+                buffer.copy_(kept[name])
+
+
+def _peak_mb(step: Callable[[], None]) -> float:
+    """The most that this process holds of its own in a step."""
+    with contextlib.suppress(OSError):
+        RESET.write_text("5")  # Linux: the peak is counted from here
+    step()
+    used = psutil.Process().memory_info()
+    return _peak_bytes() / MB - getattr(used, "shared", 0) / MB
+
+
+def _peak_bytes() -> int:
+    try:
+        line = next(line for line in STATUS.read_text().splitlines() if line.startswith("VmHWM:"))
+        return int(line.split()[1]) * 1024
+    except OSError:
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak if sys.platform == "darwin" else peak * 1024
