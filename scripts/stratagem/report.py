@@ -279,9 +279,7 @@ def _cautions(runs: pd.DataFrame, costs: pd.DataFrame) -> dict[str, list[str]]:
         count, of = fallen.loc[row.strategy]
         signs = {
             f"{count} of {of} run{'s' * (of != 1)} collapsed": count > 0,
-            f"its source predicts {row.source_predicts_only} alone": isinstance(
-                row.source_predicts_only, str
-            ),
+            f"its source predicts {row.source_predicts_only} alone": pd.notna(row.source_predicts_only),
             "not yet trained": row.not_yet_trained,
             f"only {row.steps:.0f} step{'s' * (row.steps != 1)}": row.steps < FEW_STEPS,
         }
