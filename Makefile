@@ -1,5 +1,6 @@
 # make demo    the embedded demo, from nothing to results/demo/report/report.html
 # make test    every check and test
+# make test-kill    training and pretraining, killed at 20 points each (some minutes)
 # make test-slurm   the workflow on a real Slurm of one node (as root, on Debian; some minutes)
 # make clean   remove the demo, its data and its results (nothing of yours)
 # make lock    requirements.in to requirements.lock and envs/ (for maintainers; needs uv)
@@ -10,7 +11,7 @@ BIN := .venv/bin
 READY := .venv/ready
 SLURM_READY := .venv-slurm/ready
 
-.PHONY: demo test test-slurm lint lock clean
+.PHONY: demo test test-kill test-slurm lint lock clean
 
 demo: $(READY)
 	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores $(CORES)
@@ -18,6 +19,9 @@ demo: $(READY)
 
 test: $(READY) lint
 	PATH="$(CURDIR)/$(BIN):$$PATH" pytest --numprocesses 2 --dist loadgroup
+
+test-kill: $(READY)
+	$(BIN)/python benchmarks/kill.py
 
 test-slurm: $(SLURM_READY)
 	.venv-slurm/bin/python -m pytest -rs tests/slurm

@@ -1,6 +1,12 @@
 """A run is a function of its recipe and its files, and tells what it cost."""
 
 import json
+import logging
+import pickle
+import signal
+import subprocess
+import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,7 +16,7 @@ import pandas as pd
 import pytest
 import torch
 from PIL import Image
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from stratagem import geometry
 from stratagem.execution import choose
@@ -24,6 +30,7 @@ from stratagem.shard import catalogue, write_shard
 from stratagem.split import divide, select
 from stratagem.study import Delivery, Recipe, Study, read_study
 from stratagem.transforms import Policy
+from stratagem.unet import build
 
 CLASSES = ["background", "a", "b"]
 CONFIG = {
@@ -283,6 +290,98 @@ def test_a_run_starts_anew_over_an_older_one(inputs, tmp_path):
     first = _train(_recipe("baseline"), inputs, tmp_path / "a")
     _train(_recipe("slow"), inputs, tmp_path / "b")
     assert _train(_recipe("baseline"), inputs, tmp_path / "b") == first
+
+
+CHILD = """
+import pickle, sys
+from types import SimpleNamespace
+sys.path.insert(0, sys.argv[1])
+from stratagem.job import running
+with running(SimpleNamespace(log=[sys.argv[3]], scriptdir=sys.argv[1])):
+    from stratagem.run import train
+    with open(sys.argv[2], "rb") as file:
+        train(*pickle.load(file))
+"""
+LONG = CONFIG | {"budget": {"steps": 300}, "training": {"validations": 3}}
+UNET = {"width": 2, "depth": 1, "seed": 0}
+SCRIPTS = Path(__file__).parents[1] / "scripts"
+
+
+def _start(arguments: tuple, folder: Path) -> subprocess.Popen:
+    """A run in a process of its own, as a job is."""
+    given = folder.with_name(f"{folder.name}.pickle")
+    given.write_bytes(pickle.dumps(arguments))
+    return subprocess.Popen(
+        [sys.executable, "-c", CHILD, str(SCRIPTS), str(given), str(folder.with_name(f"{folder.name}.log"))],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def _steps(folder: Path) -> list[int]:
+    """Of the records that are there."""
+    return sorted(int(path.stem[4:]) for path in folder.glob("state/*/step*.safetensors"))
+
+
+def _end_at(process: subprocess.Popen, folder: Path, step: int, number: signal.Signals) -> int:
+    """Send a signal as soon as a record of that step, or a later one, is there; the exit status."""
+    while process.poll() is None and not (_steps(folder) and _steps(folder)[-1] >= step):
+        time.sleep(0.001)
+    process.send_signal(number)
+    return process.wait()
+
+
+@pytest.mark.parametrize("kind", ["train", "pretrain"])
+def test_a_run_that_was_killed_ends_in_the_same_bytes(inputs, tmp_path, kind):
+    """Killed outright, then ended by SIGTERM, then left alone: weights and history are those of one start."""
+    study, folder = read_study(LONG), tmp_path / "killed"
+    if kind == "train":
+        recipe, inputs = study.run("flips", 0, 1), replace(inputs, manifest=_manifest(inputs))
+    else:
+        recipe, inputs = study.pretraining("others"), replace(inputs, splits=None)
+        recipe = recipe.model_copy(update={"budget": study.budget})
+    common = (recipe, inputs, "cpu", DELIVERY, {"source": "0"})
+    train(*common, tmp_path / "alone")
+    assert _end_at(_start((*common, folder, 0.02), folder), folder, 20, signal.SIGKILL) == -signal.SIGKILL
+    after_kill = _steps(folder)[-1]
+    assert 20 <= after_kill < 300 and len(_steps(folder)) <= 2
+    ended = _end_at(_start((*common, folder, 0.02), folder), folder, after_kill + 20, signal.SIGTERM)
+    assert ended == 128 + signal.SIGTERM and not (folder / "model.safetensors").exists()
+    last = _start((*common, folder, 1000), folder)
+    assert last.wait() == 0, last.stderr.read()
+    for name in ("model.safetensors", "history.parquet"):
+        assert (folder / name).read_bytes() == (tmp_path / "alone" / name).read_bytes()
+    assert json.loads((folder / "cost.json").read_text())["resumes"] == 2
+    assert not (folder / "state").exists() and not list(folder.glob(".*"))
+
+
+def test_a_record_of_another_run_is_set_aside(inputs, tmp_path, caplog):
+    """Other code, another recipe or other files: the run starts afresh, and says why."""
+    folder = tmp_path / "run"
+    recipe = read_study(LONG).run("baseline", 0, 1)
+    given = replace(inputs, files={"shards": str(inputs.shards)})
+    process = _start((recipe, given, "cpu", DELIVERY, {"source": "0"}, folder, 0.02), folder)
+    _end_at(process, folder, 5, signal.SIGKILL)
+    pd.read_parquet(inputs.shards).iloc[::-1].to_parquet(tmp_path / "shards" / "others.parquet")
+    other = replace(inputs, files={"shards": str(tmp_path / "shards" / "others.parquet")})
+    with caplog.at_level(logging.INFO, "stratagem"):
+        train(recipe, other, "cpu", DELIVERY, {"source": "1"}, folder)
+    assert "is set aside: its origin, shards differ; this run starts afresh" in caplog.text
+    assert json.loads((folder / "cost.json").read_text())["resumes"] == 0
+    assert not (folder / "state").exists()
+
+
+def test_a_network_that_predicts_one_class_alone_is_named(inputs, tmp_path, caplog):
+    """Weights of nothing leave the last bias to decide: the log has that class, and the shares of all."""
+    strategies = CONFIG["strategies"] | {"still": CONFIG["strategies"]["taught"] | {"learning_rate": 1e-12}}
+    recipe = read_study(CONFIG | {"strategies": strategies}).run("still", 0, 1)
+    nothing = {name: torch.zeros_like(value) for name, value in build("unet", 3, **UNET).state_dict().items()}
+    save_file(nothing, tmp_path / "nothing.safetensors")
+    with caplog.at_level(logging.WARNING, "stratagem"):
+        _train(recipe, replace(inputs, weights=str(tmp_path / "nothing.safetensors")), tmp_path / "run")
+    alone = json.loads((tmp_path / "run" / "cost.json").read_text())["constant"]
+    assert alone in CLASSES
+    assert f"predicts `{alone}` alone, where the truth is background " in caplog.text
 
 
 def test_stored_weights_load_into_the_same_network(inputs, tmp_path):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-__all__ = ["replacing", "replacing_folder", "write_json", "write_table", "write_text"]
+__all__ = ["remove_partial", "replacing", "replacing_folder", "write_json", "write_table", "write_text"]
 
 
 @contextlib.contextmanager
@@ -42,6 +42,12 @@ def replacing_folder(path: str | Path) -> Iterator[Path]:
         os.replace(beside, path)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
+
+
+def remove_partial(folder: str | Path) -> None:
+    """Remove what a killed process left half-written in a folder that no other process writes to."""
+    for path in Path(folder).glob(".*.part"):
+        path.unlink()
 
 
 def write_table(table: pd.DataFrame, path: str | Path) -> None:

@@ -19,7 +19,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from stratagem.files import replacing, write_json
+from stratagem.files import remove_partial, replacing, write_json
 
 __all__ = ["Records", "State", "digest_of_file"]
 
@@ -63,6 +63,7 @@ class Records:
         text = json.dumps(depends, sort_keys=True).encode()
         self._own = self._folder / hashlib.sha256(text).hexdigest()[:16]
         self._last = time.monotonic()
+        remove_partial(self._own)
         self._say_what_is_set_aside()
 
     @property

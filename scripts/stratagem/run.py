@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 from stratagem.augment import exchange
 from stratagem.capacity import fitted
 from stratagem.execution import Execution, choose
-from stratagem.files import replacing, write_json, write_table
+from stratagem.files import remove_partial, replacing, write_json, write_table
 from stratagem.geometry import Plan
 from stratagem.loader import Loader, Synthesis
 from stratagem.manifest import Manifest
@@ -120,6 +120,7 @@ def train(
     """
     started = time.process_time()
     (folder / "transfer.csv").unlink(missing_ok=True)  # of an earlier recipe
+    remove_partial(folder)
     execution = choose(device, recipe.threads, deterministic=recipe.deterministic)
     log.info("%s, %d threads: %s", execution.device, recipe.threads, execution.why)
     records = Records(folder / "state", _depends(recipe, inputs, execution, origin), record_every_s)
