@@ -52,12 +52,14 @@ configure() {
     (umask 077; head -c 128 /dev/urandom > "$dir/munge.key")
     # config_overrides: the node may claim cores and memory that it lacks, so that a small machine takes two jobs.
     # The daemons run as root and find processes by their parents: no users, no cgroups are needed.
+    # A job of the partition `urgent` sends those of `main` back to the queue. A job that was sent back waits
+    # until its credential has expired: 20 s here, not 120.
     cat > "$conf/slurm.conf" <<C
 $mark
 ClusterName=stratagem
 SlurmctldHost=$host(127.0.0.1)
 SlurmUser=root
-AuthInfo=socket=$dir/munge.socket
+AuthInfo=socket=$dir/munge.socket,cred_expire=20
 StateSaveLocation=$dir/state
 SlurmdSpoolDir=$dir/spool
 SlurmctldPidFile=$dir/slurmctld.pid
@@ -75,7 +77,10 @@ ReturnToService=2
 MinJobAge=3600
 GresTypes=gpu
 NodeName=$host NodeAddr=127.0.0.1 CPUs=2 RealMemory=16000 Gres=gpu:2
-PartitionName=main Nodes=$host Default=YES
+PreemptType=preempt/partition_prio
+PreemptMode=REQUEUE
+PartitionName=main Nodes=$host Default=YES PriorityTier=1 PreemptMode=REQUEUE GraceTime=15
+PartitionName=urgent Nodes=$host PriorityTier=2 PreemptMode=OFF
 C
     echo "NodeName=$host Name=gpu File=$dir/gpu/[0-1]" > "$conf/gres.conf"
 }
