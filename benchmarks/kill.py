@@ -156,7 +156,7 @@ def seen(job: Job, pattern: str, nth: int) -> Callable[[], bool]:
 
     def due() -> bool:
         found = set(job.folder.glob(pattern))
-        there.update((path, path.stat().st_ino) for path in found if path.exists())
+        there.update(found)
         return bool(found) and len(there) >= nth
 
     return due

@@ -154,6 +154,19 @@ def test_what_was_spent_adds_up(tmp_path):
     assert spent.training_s > before["training_s"] > 0 and spent.cpu_s > before["cpu_s"] > 0
 
 
+def test_a_record_that_cannot_be_written_ends_no_run(tmp_path, alone, monkeypatch, caplog):
+    """A full disk is told, step by step, and the training goes on."""
+
+    def full(*_):
+        raise OSError("no space left on device")
+
+    execution, left_alone = alone
+    monkeypatch.setattr("os.fsync", full)
+    with caplog.at_level(logging.WARNING, "stratagem"):
+        _same(left_alone, _run(Records(tmp_path, {}, 0), execution=execution))
+    assert caplog.text.count("is not recorded: no space left on device") >= STEPS
+
+
 def test_a_run_that_did_nothing_leaves_nothing(tmp_path):
     """Cut short before its first step there is nothing to record."""
     with pytest.raises(Cut):

@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import resource
 
 import pytest
 import torch
@@ -194,6 +195,30 @@ def test_a_record_that_cannot_be_written_leaves_the_last_one(tmp_path, monkeypat
     assert _names(tmp_path) == {"step000000001.safetensors"}
     assert not list(tmp_path.rglob(".*.part"))
     assert records.latest().facts["number"] == 1
+
+
+def test_a_disk_that_takes_no_more_is_an_error_of_the_system(tmp_path):
+    """Whatever the library that writes makes of it."""
+    records = Records(tmp_path, DEPENDS, 0)
+    records.write(_state(1), 1)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (400, hard))
+    try:
+        with pytest.raises(OSError, match="(?i)file too large|io ?error"):
+            records.write(State({"large": torch.zeros(1000)}, {}), 2)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert records.latest().facts["number"] == 1
+    assert not list(tmp_path.rglob(".*.part"))
+
+
+def test_what_others_depend_on_may_be_unreadable(tmp_path, caplog):
+    """Damaged too, it is set aside all the same."""
+    Records(tmp_path, DEPENDS, 0).write(_state(1), 1)
+    next(tmp_path.rglob("depends.json")).write_bytes(b"{")
+    with caplog.at_level(logging.INFO, "stratagem"):
+        assert Records(tmp_path, {"recipe": "b"}, 0).latest() is None
+    assert "is set aside: its recipe differ" in caplog.text
 
 
 def test_a_file_is_known_by_its_bytes(tmp_path):

@@ -37,7 +37,7 @@ def evaluate(recipe: Recipe, inputs: Inputs, model: str, device: str, folder: Pa
         ``confusion.parquet`` (``..., sample, truth, predicted, pixels``) and
         ``predictions/<sample>.png`` (class indices at the image's own size).
     """
-    execution = choose(device, recipe.threads)
+    execution = choose(device, recipe.threads, deterministic=recipe.deterministic)
     network = load_model(recipe, model, execution)
     keys = {"strategy": recipe.name, "fold": recipe.fold, "seed": recipe.seed}
     classes = len(recipe.classes)

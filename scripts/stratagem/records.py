@@ -89,16 +89,24 @@ class Records:
             How far the run is.
         anchor : bool
             Whether the place is one that a run left alone comes to as well: it is kept apart.
+
+        Raises
+        ------
+        OSError
+            If the disk does not take it; what was there stays.
         """
+        self._last = time.monotonic()  # also of one that fails: it is not tried again at once
         kind = "anchor" if anchor else "step"
         self._own.mkdir(parents=True, exist_ok=True)
         write_json(self._depends, self._own / "depends.json")
         with replacing(self._own / f"{kind}{step:09d}.safetensors") as beside:
             text = json.dumps(state.facts)
-            save_file(state.tensors, beside, {"facts": text, "digest": _digest(state.tensors, text)})
+            try:
+                save_file(state.tensors, beside, {"facts": text, "digest": _digest(state.tensors, text)})
+            except SafetensorError as error:  # what it makes of a full disk
+                raise OSError(str(error)) from error
         for path in self._paths(kind)[:-KEPT]:
             path.unlink()
-        self._last = time.monotonic()
 
     def forget_after(self, step: int) -> None:
         """Remove those of a later step: the run goes another way from here."""
@@ -128,7 +136,7 @@ class Records:
         if self._own.is_dir() or not self._folder.is_dir():
             return
         for path in sorted(self._folder.glob("*/depends.json")):
-            other = json.loads(path.read_text(encoding="utf-8"))
+            other = _depends_of(path)
             names = sorted(set(other) | set(self._depends))
             differ = [name for name in names if other.get(name) != self._depends.get(name)]
             log.info("%s is set aside: its %s differ; this run starts afresh", path.parent, ", ".join(differ))
@@ -142,6 +150,14 @@ def digest_of_file(path: str | Path) -> str:
     """SHA-256 of a file."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _depends_of(path: Path) -> dict[str, str]:
+    """What other records depend on; nothing where that cannot be read."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        return {}
 
 
 def _read(path: Path) -> State:

@@ -134,6 +134,9 @@ def train(
     before = time.process_time() - started
     progress = fit(model, loader.batches, options, execution, validate, records)
     progress.spent.cpu_s += before
+    if options.micro_batch_pixels < recipe.training.micro_batch_pixels:
+        said = f"batches passed in parts of {options.micro_batch_pixels} pixels: more have no room"
+        progress.incidents.insert(0, {"kind": "memory", "step": 0, "said": said})
     keys = {"strategy": recipe.name, "fold": recipe.fold, "seed": recipe.seed}
     write_table(pd.DataFrame(progress.rows).assign(**keys), folder / "history.parquet")
     cost = keys | _cost(progress, execution) | _loading(progress, loader)

@@ -216,8 +216,8 @@ def _attempt(progress, batches, options, execution, validate, records) -> None:
         except _Diverged:
             raise
         except BaseException:
-            with contextlib.suppress(OSError):  # the disk may be why
-                _record(progress, records)
+            _record(progress, records)
+            log.info("cut short after step %d", progress.spent.steps)
             raise
 
 
@@ -437,7 +437,10 @@ def _record(progress: Progress, records: Records | None, *, anchor: bool = False
     start = time.perf_counter()
     with uninterrupted():
         progress.look()
-        records.write(progress.state(), progress.spent.steps, anchor=anchor)
+        try:
+            records.write(progress.state(), progress.spent.steps, anchor=anchor)
+        except OSError as error:  # a full disk, say: no reason to end what is being trained
+            log.warning("step %d is not recorded: %s", progress.spent.steps, error)
         progress.spent.recording_s += time.perf_counter() - start
 
 
