@@ -22,7 +22,7 @@ rule evaluate:
     threads: STUDY.threads
     resources:
         gpu=GPU,
-        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        mem_mb=lambda wildcards, attempt: 4000 * min(attempt, 2),
         runtime=120,
     params:
         source=sources("evaluation", script="evaluate.py"),

@@ -23,7 +23,7 @@ rule pretrain:
     threads: STUDY.threads
     resources:
         gpu=GPU,
-        mem_mb=lambda wildcards, attempt: training_mb() * attempt,
+        mem_mb=lambda wildcards, attempt: training_mb() * min(attempt, 2),
         runtime=720,
         # How batches are made, and how often the state is recorded, changes no result: no parameters.
         workers=STUDY.loader.workers,

@@ -5,7 +5,7 @@ import json
 import pandas as pd
 import pytest
 
-from stratagem.files import replacing, replacing_folder, write_json, write_table, write_text
+from stratagem.files import remove_partial, replacing, replacing_folder, write_json, write_table, write_text
 
 
 def test_a_file_appears_under_its_name_only_when_whole(tmp_path):
@@ -35,6 +35,25 @@ def test_a_failure_before_the_first_byte_raises_that_failure(tmp_path):
     with pytest.raises(ZeroDivisionError), replacing(tmp_path / "a.txt"):
         raise ZeroDivisionError
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_may_be_read_by_whom_the_user_lets(tmp_path):
+    """Whoever writes it, it gets the permissions of a file that a user makes."""
+    (tmp_path / "usual").touch()
+    with replacing(tmp_path / "given") as beside:
+        beside.write_text("x")
+        beside.chmod(0o600)
+    assert (tmp_path / "given").stat().st_mode == (tmp_path / "usual").stat().st_mode
+
+
+def test_what_a_killed_process_left_is_removed(tmp_path):
+    """Half-written files go, others stay."""
+    (tmp_path / ".model.safetensors.123.part").touch()
+    (tmp_path / ".hidden").touch()
+    (tmp_path / "cost.json").touch()
+    remove_partial(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {".hidden", "cost.json"}
+    remove_partial(tmp_path / "absent")
 
 
 def test_a_folder_replaces_the_earlier_one(tmp_path):

@@ -11,6 +11,10 @@ import pandas as pd
 
 __all__ = ["remove_partial", "replacing", "replacing_folder", "write_json", "write_table", "write_text"]
 
+_umask = os.umask(0)
+os.umask(_umask)
+MODE = 0o666 & ~_umask  # what a file has that a user makes
+
 
 @contextlib.contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
@@ -20,6 +24,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         yield beside
+        os.chmod(beside, MODE)  # safetensors lets nobody but the owner read
         _sync(beside)
         os.replace(beside, path)
     finally:

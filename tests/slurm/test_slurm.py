@@ -201,5 +201,5 @@ def test_a_run_that_slurm_ends_goes_on_to_the_same_bits(slurm, ready, how):
     said, _ = running.communicate()
     assert running.returncode == 0, said
     assert [(folder / RUN / name).read_bytes() for name in names] == whole
-    assert json.loads((folder / RUN / "cost.json").read_text())["resumes"] == 1
+    assert json.loads((folder / RUN / "cost.json").read_text())["resumes"] >= 1
     assert not (folder / RUN / "state").exists()
