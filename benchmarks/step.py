@@ -87,22 +87,19 @@ def _plain(given: argparse.Namespace):
 
 def _shipped(given: argparse.Namespace):
     """One step of the loop itself, on batches from shards or on the first of them again and again."""
-    import torch
 
     from stratagem import training
     from stratagem.execution import choose
     from stratagem.loader import Loader
     from stratagem.order import Order
-    from stratagem.progress import Progress
     from stratagem.study import Training
     from stratagem.unet import build
 
     execution = choose("cpu", given.threads)
     model = execution.place(build("unet", 2, width=given.width, depth=4, seed=0))
-    optimizer = torch.optim.AdamW(model.parameters(), fused=True)
     options = training.Options(batch_size=BATCH, steps=10**6, **Training().model_dump())
     shards = _shards(given.size)
-    progress = Progress(model, optimizer, options.micro_batch_pixels)
+    progress = training.begin(model, options)
     batches = Loader(shards, Order(shards.shapes, BATCH, seed=0)).batches()
     if given.row == "fixed batch":
         batches = itertools.repeat(next(batches))

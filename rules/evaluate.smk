@@ -9,6 +9,7 @@ rule evaluate:
             f"{RESULTS}/resolutions/{STUDY.strategies[wildcards.strategy].resolution}/plan.json"
         ),
         model=runs("model.safetensors", strategy="{strategy}", fold="{fold}", seed="{seed}"),
+        cost=runs("cost.json", strategy="{strategy}", fold="{fold}", seed="{seed}"),
     output:
         evaluation=runs("evaluation.parquet", strategy="{strategy}", fold="{fold}", seed="{seed}"),
         confusion=runs("confusion.parquet", strategy="{strategy}", fold="{fold}", seed="{seed}"),

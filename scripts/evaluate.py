@@ -1,5 +1,6 @@
 """Test one run on images at their own size."""
 
+import json
 from pathlib import Path
 
 from stratagem import device
@@ -13,4 +14,5 @@ with running(snakemake):
     from stratagem.run import Inputs
 
     folder = Path(snakemake.output.evaluation).parent
-    evaluate(recipe, Inputs.read(snakemake.input), snakemake.input.model, kind, folder)
+    exact = json.loads(Path(snakemake.input.cost).read_text(encoding="utf-8"))["retried"]
+    evaluate(recipe, Inputs.read(snakemake.input), snakemake.input.model, kind, folder, exact=exact)

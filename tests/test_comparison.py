@@ -757,6 +757,16 @@ def test_what_befell_runs_is_counted_over_all_of_them():
     assert (found["resumes"], found["retried"]) == (3, 1)
 
 
+def test_costs_of_an_older_version_have_gaps():
+    """What its records do not tell is left open, and the rest is told."""
+    record = _cost(cpu_s=7)
+    for name in ("recording_s", "resumes", "retried"):
+        del record[name]
+    found = costs([record], _history(), {"a": {"cpu_s": 3.0}}, 0.01).iloc[0]
+    assert (found["cpu_s"], found["pretraining_cpu_s"]) == (7, 3)
+    assert np.isnan(found["recording_s"])
+
+
 def test_pretraining_is_shown_apart():
     """Only a strategy with a source has it, and its own CPU seconds do not hold it."""
     records, histories = [_cost("b"), _cost("a", cpu_s=7)], pd.concat([_history("a"), _history("b")])

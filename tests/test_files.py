@@ -49,6 +49,8 @@ def test_a_file_may_be_read_by_whom_the_user_lets(tmp_path):
 def test_what_a_killed_process_left_is_removed(tmp_path):
     """Half-written files go, others stay."""
     (tmp_path / ".model.safetensors.123.part").touch()
+    (tmp_path / ".predictions.7.part").mkdir()
+    (tmp_path / ".predictions.7.part" / "a.png").touch()
     (tmp_path / ".hidden").touch()
     (tmp_path / "cost.json").touch()
     remove_partial(tmp_path)

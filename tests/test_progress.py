@@ -1,8 +1,10 @@
 """A run that is cut short, anywhere, ends in the bits of one left alone."""
 
+import dataclasses
 import itertools
 import json
 import logging
+import signal
 
 import numpy as np
 import pytest
@@ -16,7 +18,7 @@ from stratagem.execution import Execution
 from stratagem.loader import Batch
 from stratagem.progress import COSTS, Progress, Spent
 from stratagem.records import Records
-from stratagem.training import Options, fit
+from stratagem.training import Options, begin, fit
 from stratagem.unet import build
 
 torch.set_num_threads(1)
@@ -77,7 +79,7 @@ def _stream(end: int | None, error: BaseException):
     return batches
 
 
-def _scores(model) -> dict[str, float]:
+def _scores(model, execution=None) -> dict[str, float]:
     """A score that follows from the weights."""
     with torch.no_grad():
         return {"val_dice": float(model.net.head.bias.sum())}
@@ -87,7 +89,8 @@ def _run(records, end=None, error=None, execution=PLAIN, validate=_scores, netwo
     """One start of a run; its weights and its history, or the error that ended it."""
     torch.manual_seed(5)
     model = execution.place(network())
-    progress = fit(model, _stream(end, error or Cut()), OPTIONS, execution, validate, records)
+    progress = begin(model, OPTIONS)
+    fit(progress, _stream(end, error or Cut()), OPTIONS, execution, validate, records)
     return {name: value.clone() for name, value in model.state_dict().items()}, progress
 
 
@@ -131,7 +134,7 @@ def test_a_run_cut_short_while_it_validates_ends_in_the_same_bits(alone, tmp_pat
     execution, left_alone = alone
     calls = itertools.count()
 
-    def validate(model):
+    def validate(model, execution):
         if next(calls) == stop:
             raise KeyboardInterrupt(15)
         return _scores(model)
@@ -140,6 +143,48 @@ def test_a_run_cut_short_while_it_validates_ends_in_the_same_bits(alone, tmp_pat
         _run(Records(tmp_path, {}, 1e9), execution=execution, validate=validate)
     assert Records(tmp_path, {}, 1e9).latest().facts["stops"] == stop
     _same(left_alone, _run(Records(tmp_path, {}, 1e9), execution=execution))
+
+
+class Interrupted(Dropping):
+    """Cut short in the middle of a step, once: after its first part has left its traces."""
+
+    at = 5
+
+    def forward(self, image):
+        found = super().forward(image)
+        if self.training:
+            type(self).at -= 1
+            if type(self).at == 0:
+                raise KeyboardInterrupt(15)
+        return found
+
+
+@pytest.mark.parametrize("at", range(1, 13))
+def test_a_run_cut_short_within_a_step_ends_in_the_same_bits(alone, tmp_path, at):
+    """What the step had changed by then, statistics and generator, is as before it."""
+    execution, left_alone = alone
+    Interrupted.at = at
+    with pytest.raises(KeyboardInterrupt):
+        _run(Records(tmp_path, {}, 1e9), execution=execution, network=Interrupted)
+    _same(left_alone, _run(Records(tmp_path, {}, 1e9), execution=execution))
+
+
+def test_what_has_no_room_passes_in_smaller_parts_without_a_trace():
+    """Out of memory within a step: it is made anew in smaller parts, and that is told."""
+
+    class Cramped(Dropping):
+        def forward(self, image):
+            found = super().forward(image)
+            if self.training and len(image) > 1:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            return found
+
+    torch.manual_seed(5)
+    progress = begin(PLAIN.place(Cramped()), dataclasses.replace(OPTIONS, micro_batch_pixels=64))
+    fit(progress, _stream(None, Cut()), OPTIONS, PLAIN, _scores)
+    assert [incident["kind"] for incident in progress.incidents] == ["memory"]
+    assert progress.incidents[0]["said"] == "out of memory at step 1: parts of 16 pixels from there on"
+    _same(_run(None), (progress.model.state_dict(), progress))
 
 
 def test_what_was_spent_adds_up(tmp_path):
@@ -240,12 +285,44 @@ def test_the_second_attempt_begins_at_the_last_anchor(tmp_path, monkeypatch, cap
     with caplog.at_level(logging.WARNING, "stratagem"):
         whole = _run(Records(tmp_path / "one", {}, 1e9), execution=FAST, network=Fragile)
     assert "step 5, samples a, b: once more from step 3, in float32" in caplog.text
-    for end in (2, 4, 6):
+    for end in (2, 3, 4, 6):
         with pytest.raises(Cut):
             _run(Records(tmp_path / "other", {}, 0), end, execution=FAST, network=Fragile)
     again = _run(Records(tmp_path / "other", {}, 0), execution=FAST, network=Fragile)
     _same(whole, again)
-    assert again[1].spent.resumes == 3
+    assert again[1].spent.resumes == 4
+
+
+def test_a_signal_at_the_end_of_a_validation_loses_no_anchor(tmp_path, monkeypatch):
+    """The record then is of a place where an anchor is due: it is set when the run goes on."""
+    monkeypatch.setattr("stratagem.training.ANCHOR_PIXELS", 32)
+    whole = _run(Records(tmp_path / "one", {}, 1e9), execution=FAST, network=Fragile)
+    look = Progress.look
+
+    def interrupted(progress):
+        look(progress)
+        if progress.stops == 1:
+            signal.raise_signal(signal.SIGINT)  # held back until the validation is written down
+
+    monkeypatch.setattr(Progress, "look", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        _run(Records(tmp_path / "other", {}, 1e9), execution=FAST, network=Fragile)
+    monkeypatch.setattr(Progress, "look", look)
+    again = _run(Records(tmp_path / "other", {}, 1e9), execution=FAST, network=Fragile)
+    _same(whole, again)
+    assert [fault["said"] for fault in again[1].incidents] == [fault["said"] for fault in whole[1].incidents]
+
+
+def test_the_second_attempt_is_validated_in_float32_too(tmp_path):
+    """A score is computed as the network was trained."""
+    seen = []
+
+    def validate(model, execution):
+        seen.append(execution.dtype)
+        return {}
+
+    _run(None, execution=FAST, network=Fragile, validate=validate)
+    assert seen == [torch.bfloat16, *[torch.float32] * 3]
 
 
 def test_float32_is_the_end_of_it(tmp_path):

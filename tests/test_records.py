@@ -144,9 +144,21 @@ def test_a_damaged_record_is_named(two, caplog):
         _flip(path, len(whole) - 1, 0)
         with caplog.at_level(logging.WARNING, "stratagem"):
             records.latest()
+        assert not path.exists()
     finally:
         path.write_bytes(whole)
     assert f"{path} is damaged (its bytes have changed): the record before it is used" in caplog.text
+
+
+def test_a_damaged_record_takes_no_place(tmp_path):
+    """After it is noticed there are soon two whole ones again."""
+    records = Records(tmp_path, DEPENDS, 0)
+    records.write(_state(9), 9)
+    _flip(next(tmp_path.rglob("step000000009.safetensors")), 400, 0)
+    assert records.latest() is None
+    for step in (5, 6):
+        records.write(_state(step), step)
+    assert _names(tmp_path) == {"step000000005.safetensors", "step000000006.safetensors"}
 
 
 def test_records_of_other_dependencies_are_set_aside(tmp_path, caplog):

@@ -19,6 +19,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from stratagem import geometry
+from stratagem.errors import TrainingError
 from stratagem.execution import choose
 from stratagem.files import write_json, write_table
 from stratagem.index import Wanted, build_index
@@ -191,7 +192,7 @@ def test_the_history_has_its_keys_and_scores(inputs, tmp_path):
     history = pd.read_parquet(tmp_path / "run" / "history.parquet")
     assert set(history.columns) == {
         *("share", "images", "steps", "epochs", "learning_rate", "train_loss"),
-        *("val_dice", "val_iou", "strategy", "fold", "seed"),
+        *("val_dice", "val_iou", "val_constant", "strategy", "fold", "seed"),
     }
     assert history[["strategy", "fold", "seed"]].drop_duplicates().values.tolist() == [["baseline", 0, 2]]
     assert history["images"].iloc[-1] == 6 and history["share"].iloc[-1] == 1
@@ -353,6 +354,21 @@ def test_a_run_that_was_killed_ends_in_the_same_bytes(inputs, tmp_path, kind):
         assert (folder / name).read_bytes() == (tmp_path / "alone" / name).read_bytes()
     assert json.loads((folder / "cost.json").read_text())["resumes"] == 2
     assert not (folder / "state").exists() and not list(folder.glob(".*"))
+
+
+def test_two_processes_do_not_train_one_run(inputs, tmp_path):
+    """A training that outlived its Snakemake is told of, and left alone; afterwards all is as ever."""
+    folder, recipe = tmp_path / "run", read_study(LONG).run("baseline", 0, 1)
+    common = (recipe, inputs, "cpu", DELIVERY, {"source": "0"}, folder)
+    first = _start((*common, 0.02), folder)
+    while first.poll() is None and not _steps(folder):
+        time.sleep(0.001)
+    with pytest.raises(TrainingError, match="another that does.*Wait until it has ended, or end it"):
+        train(*common)
+    assert first.wait() == 0
+    whole = (folder / "model.safetensors").read_bytes()
+    train(*common)
+    assert (folder / "model.safetensors").read_bytes() == whole
 
 
 def test_a_record_of_another_run_is_set_aside(inputs, tmp_path, caplog):

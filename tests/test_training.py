@@ -17,7 +17,7 @@ from stratagem.augment import exchange
 from stratagem.errors import TrainingError
 from stratagem.execution import Execution
 from stratagem.loader import Batch
-from stratagem.training import Options, fit, learning_rate, losses
+from stratagem.training import Options, begin, fit, learning_rate, losses
 from stratagem.transforms import NEUTRAL
 from stratagem.unet import build
 
@@ -55,7 +55,8 @@ def _fit(model, stream, options, validate=None, execution=PLAIN, records=None):
     def batches(start):
         return (batch for batch in itertools.islice(stream, start, None))
 
-    progress = fit(model, batches, options, execution, validate, records)
+    progress = begin(model, options)
+    fit(progress, batches, options, execution, validate, records)
     return pd.DataFrame(progress.rows), progress.spent
 
 
@@ -226,7 +227,7 @@ def test_validations_come_at_equal_shares():
     """Curves are taken at equal shares of the budget, in evaluation mode, with their scores."""
     modes = []
 
-    def validate(model):
+    def validate(model, execution):
         modes.append(model.training)
         return {"val_dice": len(modes)}
 
@@ -246,7 +247,7 @@ def test_no_point_of_the_curves_is_taken_twice():
     calls = []
     stream = (_batch() for _ in itertools.count())
     history, _ = _fit(
-        _model(), stream, _options(steps=3, validations=10), lambda model: calls.append(1) or {}
+        _model(), stream, _options(steps=3, validations=10), lambda model, execution: calls.append(1) or {}
     )
     assert history["steps"].tolist() == [1, 2, 3]
     assert history["train_loss"].notna().all()
@@ -279,7 +280,7 @@ def test_validation_changes_no_training():
     plain, watched = _model(), _model()
     _fit(plain, (_batch() for _ in itertools.count()), _options(steps=4))
     options = _options(steps=4, validations=4)
-    _fit(watched, (_batch() for _ in itertools.count()), options, lambda model: {})
+    _fit(watched, (_batch() for _ in itertools.count()), options, lambda model, execution: {})
     assert _bytes(plain) == _bytes(watched)
 
 

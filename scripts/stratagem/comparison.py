@@ -322,12 +322,14 @@ def costs(records: list[dict], histories: pd.DataFrame, pretraining: dict, margi
     keys = ["images", "steps", "epochs", "pixels", "train_images", "training_s", "waiting_s", "cpu_s"]
     keys += ["validation_s", "recording_s", "peak_memory_mb", "mapped_mb", "parameters", "trainable"]
     keys += ["images_per_s", "loader_images_per_s", "loader_mb_per_s", "loader_mb", "reading_share", "mixing"]
-    by_strategy = table.groupby("strategy", sort=False)
-    table = by_strategy[keys].mean().join(by_strategy[["resumes", "retried"]].sum())
+    counted = ["resumes", "retried"]
+    numbers = table.reindex(columns=[*keys, *counted]).astype(float)  # records of older versions lack some
+    by_strategy = numbers.groupby(table["strategy"], sort=False)
+    table = by_strategy[keys].mean().join(by_strategy[counted].sum())
     table["waiting_share"] = table["waiting_s"] / table["training_s"]
     of_sources = {name: record["cpu_s"] for name, record in pretraining.items()}
     table["pretraining_cpu_s"] = pd.Series(of_sources, dtype=float)
-    alone = {name: record["constant"] for name, record in pretraining.items()}
+    alone = {name: record.get("constant") for name, record in pretraining.items()}
     table["source_predicts_only"] = pd.Series(alone, dtype=object)
     table["not_yet_trained"] = _still_rising(histories, margin)
     return table.reset_index()

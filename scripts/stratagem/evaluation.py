@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from stratagem.execution import choose
-from stratagem.files import replacing_folder, write_table
+from stratagem.files import remove_partial, replacing_folder, write_table
 from stratagem.metrics import as_counts
 from stratagem.run import Inputs, examine, load_model
 from stratagem.study import Recipe
@@ -21,7 +21,9 @@ __all__ = ["evaluate"]
 log = logging.getLogger("stratagem")
 
 
-def evaluate(recipe: Recipe, inputs: Inputs, model: str, device: str, folder: Path) -> None:
+def evaluate(
+    recipe: Recipe, inputs: Inputs, model: str, device: str, folder: Path, *, exact: bool = False
+) -> None:
     """Predict the test images and write counts, confusion and predicted masks.
 
     Parameters
@@ -36,8 +38,12 @@ def evaluate(recipe: Recipe, inputs: Inputs, model: str, device: str, folder: Pa
         Gets ``evaluation.parquet`` (``strategy, fold, seed, sample, class, tp, fp, fn, tn``),
         ``confusion.parquet`` (``..., sample, truth, predicted, pixels``) and
         ``predictions/<sample>.png`` (class indices at the image's own size).
+    exact : bool
+        In float32, as a run that had to be trained so.
     """
+    remove_partial(folder)
     execution = choose(device, recipe.threads, deterministic=recipe.deterministic)
+    execution = execution.exact() if exact else execution
     network = load_model(recipe, model, execution)
     keys = {"strategy": recipe.name, "fold": recipe.fold, "seed": recipe.seed}
     classes = len(recipe.classes)

@@ -52,7 +52,7 @@ def replacing_folder(path: str | Path) -> Iterator[Path]:
 def remove_partial(folder: str | Path) -> None:
     """Remove what a killed process left half-written in a folder that no other process writes to."""
     for path in Path(folder).glob(".*.part"):
-        path.unlink()
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
 
 def write_table(table: pd.DataFrame, path: str | Path) -> None:

@@ -5,19 +5,22 @@ the history, and what was spent. The rate and the order of samples are functions
 position is their record.
 """
 
+import contextlib
 import copy
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 
 import torch
 
 from stratagem.execution import device_mb, memory_mb
+from stratagem.job import uninterrupted
 from stratagem.records import State
 
 __all__ = ["Progress", "Spent"]
 
 COSTS = ["training_s", "waiting_s", "validation_s", "recording_s", "making_s", "reading_s"]
-COSTS += ["cpu_s", "memory_mb", "mapped_mb", "device_mb", "resumes"]
+COSTS += ["cpu_s", "memory_mb", "mapped_mb", "device_mb", "resumes", "shown", "shown_pixels"]
 
 
 @dataclass
@@ -37,6 +40,8 @@ class Spent:
         The most that the process held, as seen at records and validations; see `execution.memory_mb`.
     resumes : int
         How often the run went on from a record.
+    shown, shown_pixels : int
+        Images and their pixels, those of an attempt that came to nothing among them.
     losses : list of float
         Since the last validation.
     """
@@ -56,6 +61,8 @@ class Spent:
     mapped_mb: float = 0.0
     device_mb: float = 0.0
     resumes: int = 0
+    shown: int = 0
+    shown_pixels: int = 0
     losses: list[float] = field(default_factory=list, repr=False)
 
 
@@ -68,6 +75,8 @@ class Progress:
     optimizer : Optimizer
     micro_batch_pixels : int
         Pixels that pass the network at once.
+    since : float
+        CPU seconds of the process (`time.process_time`) from which on they are the run's.
 
     Attributes
     ----------
@@ -84,12 +93,18 @@ class Progress:
         What went wrong on the way: ``kind, step, said``.
     """
 
-    def __init__(self, model: torch.nn.Module, optimizer: torch.optim.Optimizer, micro_batch_pixels: int):
+    def __init__(
+        self,
+        model: torch.nn.Module,
+        optimizer: torch.optim.Optimizer,
+        micro_batch_pixels: int,
+        since: float | None = None,
+    ):
         self.model, self.optimizer = model, optimizer
         self.micro_batch_pixels = micro_batch_pixels
         self.spent, self.rows, self.incidents = Spent(), [], []
         self.stops, self.anchored, self.exact = 0, 0, False
-        self._cpu_s = time.process_time()
+        self._cpu_s = time.process_time() if since is None else since
 
     def look(self) -> None:
         """Note the CPU time since the last look, and the most that was held."""
@@ -104,9 +119,7 @@ class Progress:
         for name, parameter in self.model.named_parameters():
             for key, value in self.optimizer.state.get(parameter, {}).items():
                 tensors[f"optimizer.{name}.{key}"] = value
-        tensors["generator.cpu"] = torch.get_rng_state()
-        if self._on_cuda:
-            tensors["generator.cuda"] = torch.cuda.get_rng_state()
+        tensors |= self._generators()
         facts = {name: getattr(self, name) for name in ("rows", "stops", "anchored", "exact", "incidents")}
         facts |= {"spent": asdict(self.spent), "micro_batch_pixels": self.micro_batch_pixels}
         return State({name: _plain(value) for name, value in tensors.items()}, copy.deepcopy(facts))
@@ -123,9 +136,7 @@ class Progress:
                 self.optimizer.state[parameter] = {
                     key: _as(value, parameter) for key, value in moments.items()
                 }
-        torch.set_rng_state(tensors["generator.cpu"])
-        if self._on_cuda:
-            torch.cuda.set_rng_state(tensors["generator.cuda"])
+        self._set_generators({name: tensors[name] for name in self._generators()})
         self.spent = Spent(**facts.pop("spent"))
         vars(self).update(facts)
 
@@ -136,9 +147,41 @@ class Progress:
         self.restore(state)
         self.spent, self.incidents, self.exact = replace(self.spent, **costs), incidents, True
 
+    @contextlib.contextmanager
+    def tentative(self) -> Iterator["Attempt"]:
+        """A block that may be cut short: unless it is kept, statistics and generators are as before it."""
+        attempt, generators = Attempt(), self._generators()
+        buffers = {name: buffer.clone() for name, buffer in self.model.named_buffers()}
+        try:
+            yield attempt
+        finally:
+            if not attempt.kept:
+                with uninterrupted():
+                    self._set_generators(generators)
+                    for name, buffer in self.model.named_buffers():
+                        buffer.copy_(buffers[name])
+
+    def _generators(self) -> dict[str, torch.Tensor]:
+        found = {"generator.cpu": torch.get_rng_state()}
+        if self._on_cuda:
+            found["generator.cuda"] = torch.cuda.get_rng_state()
+        return found
+
+    def _set_generators(self, states: dict[str, torch.Tensor]) -> None:
+        torch.set_rng_state(states["generator.cpu"])
+        if self._on_cuda:
+            torch.cuda.set_rng_state(states["generator.cuda"])
+
     @property
     def _on_cuda(self) -> bool:
         return next(self.model.parameters()).is_cuda
+
+
+@dataclass
+class Attempt:
+    """Whether what was tried is kept."""
+
+    kept: bool = False
 
 
 def _plain(tensor: torch.Tensor) -> torch.Tensor:

@@ -6,12 +6,15 @@ safetensors file, with one JSON text beside the tensors and a digest of both, so
 bit is noticed. The last two are kept.
 """
 
+import contextlib
+import fcntl
 import hashlib
 import json
 import logging
 import re
 import shutil
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,9 +22,10 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from stratagem.errors import TrainingError
 from stratagem.files import remove_partial, replacing, write_json
 
-__all__ = ["Records", "State", "digest_of_file"]
+__all__ = ["Records", "State", "alone", "digest_of_file"]
 
 log = logging.getLogger("stratagem")
 
@@ -129,6 +133,7 @@ class Records:
                 return _read(path)
             except _Damaged as error:
                 log.warning("%s is damaged (%s): the record before it is used", path, error)
+                path.unlink()  # it would count as one of those that are kept
         return None
 
     def _say_what_is_set_aside(self) -> None:
@@ -144,6 +149,31 @@ class Records:
 
 class _Damaged(Exception):
     """A record that is not what was written."""
+
+
+@contextlib.contextmanager
+def alone(folder: str | Path) -> Iterator[None]:
+    """Hold a run's state for this process; free at the end, or when the process dies.
+
+    Raises
+    ------
+    TrainingError
+        If another process holds it.
+    """
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    with open(Path(folder, "lock"), "w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise TrainingError(
+                expected="one process that trains this run",
+                found="another that does, left behind by a Snakemake that was killed",
+                where=str(Path(folder).parent),
+                remedy="Wait until it has ended, or end it; then start again.",
+            ) from None
+        except OSError as error:  # some networked disks have no locks
+            log.info("%s cannot be locked: %s", folder, error)
+        yield
 
 
 def digest_of_file(path: str | Path) -> str:

@@ -214,10 +214,10 @@ def fates(records: list[dict]) -> list[str]:
     found = []
     for record in records:
         name = f"{record['strategy']}, fold {record['fold']}, seed {record['seed']}"
-        if record["resumes"]:
+        if record.get("resumes"):
             times = f"{record['resumes']} time{'s' * (record['resumes'] != 1)}"
-            found.append(f"{name}: was cut short and went on {times}, to the result of a run left alone.")
-        found += [f"{name}: {incident['said']}." for incident in record["incidents"]]
+            found.append(f"{name}: was cut short and went on {times}.")
+        found += [f"{name}: {incident['said']}." for incident in record.get("incidents", [])]
     return found
 
 

@@ -10,6 +10,7 @@ import time
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pandas as pd
 import torch
@@ -26,13 +27,13 @@ from stratagem.metrics import as_counts, confusion, per_image
 from stratagem.order import Order, balanced_by_class, balanced_by_size, mixing
 from stratagem.predict import predict
 from stratagem.progress import Progress
-from stratagem.records import Records, digest_of_file
+from stratagem.records import Records, alone, digest_of_file
 from stratagem.sample import read_sample
 from stratagem.shard import Shards, read_catalogue
 from stratagem.split import select
 from stratagem.storage import BYTES_OF_A_PIXEL, Files, Memory, Storage
 from stratagem.study import Delivery, Recipe
-from stratagem.training import Options, fit
+from stratagem.training import Options, begin, fit
 from stratagem.transfer import adopt, freeze, read_weights
 from stratagem.unet import build
 
@@ -119,39 +120,51 @@ def train(
         Seconds from one record to the next.
     """
     started = time.process_time()
-    (folder / "transfer.csv").unlink(missing_ok=True)  # of an earlier recipe
-    remove_partial(folder)
-    execution = choose(device, recipe.threads, deterministic=recipe.deterministic)
-    log.info("%s, %d threads: %s", execution.device, recipe.threads, execution.why)
-    records = Records(folder / "state", _depends(recipe, inputs, execution, origin), record_every_s)
-    model = execution.place(_model(recipe, inputs, folder).train())
-    loader = _loader(recipe, inputs, execution, delivery)
-    train_images = len(pd.unique(loader.storage.names))
-    log.info("%d training images, %d batches made ahead", train_images, loader.ahead - 1)
+    with alone(folder / "state"):
+        remove_partial(folder)
+        (folder / "transfer.csv").unlink(missing_ok=True)  # of an earlier recipe
+        execution = choose(device, recipe.threads, deterministic=recipe.deterministic)
+        log.info("%s, %d threads: %s", execution.device, recipe.threads, execution.why)
+        records = Records(folder / "state", _depends(recipe, inputs, execution, origin), record_every_s)
+        model = execution.place(_model(recipe, inputs, folder).train())
+        loader = _loader(recipe, inputs, execution, delivery)
+        progress = _trained(recipe, inputs, model, loader, execution, records, started)
+        _write(recipe, inputs, progress, loader, execution, origin, folder)
+        records.clear()
+
+
+def _trained(recipe, inputs, model, loader, execution, records, started) -> Progress:
+    """The run, at its end."""
+    images = len(pd.unique(loader.storage.names))
+    log.info("%d training images, %d batches made ahead", images, loader.ahead - 1)
     options = fitted(model, loader.storage.shapes, _options(recipe), execution, model.stride)
-    validate = _validation(recipe, inputs, execution)
-    torch.manual_seed(recipe.seed)  # for networks that drop some of their values by chance
-    before = time.process_time() - started
-    progress = fit(model, loader.batches, options, execution, validate, records)
-    progress.spent.cpu_s += before
+    progress = begin(model, options, started)
     if options.micro_batch_pixels < recipe.training.micro_batch_pixels:
-        said = f"batches passed in parts of {options.micro_batch_pixels} pixels: more have no room"
-        progress.incidents.insert(0, {"kind": "memory", "step": 0, "said": said})
+        said = f"batches pass in parts of {options.micro_batch_pixels} pixels: more have no room"
+        progress.incidents.append({"kind": "memory", "step": 0, "said": said})
+    torch.manual_seed(recipe.seed)  # for networks that drop some of their values by chance
+    fit(progress, loader.batches, options, execution, _validation(recipe, inputs), records)
+    return progress
+
+
+def _write(recipe, inputs, progress, loader, execution, origin, folder: Path) -> None:
+    """What a run leaves: history, cost, weights."""
     keys = {"strategy": recipe.name, "fold": recipe.fold, "seed": recipe.seed}
     write_table(pd.DataFrame(progress.rows).assign(**keys), folder / "history.parquet")
     cost = keys | _cost(progress, execution) | _loading(progress, loader)
-    cost |= {"constant": _predicts_only(model, recipe, inputs, execution)}
-    cost |= {"train_images": train_images} | origin | {"recipe": recipe.model_dump(mode="json")}
-    write_json(cost, folder / "cost.json")
+    cost |= {"constant": _predicts_only(progress, recipe, inputs, execution)}
+    cost |= {"train_images": len(pd.unique(loader.storage.names))} | origin
+    write_json(cost | {"recipe": recipe.model_dump(mode="json")}, folder / "cost.json")
     with replacing(folder / "model.safetensors") as beside:
         # A layout of the device must not show in the bytes: weights are stored in plain order.
-        save_file({name: value.cpu().contiguous() for name, value in model.state_dict().items()}, beside)
-    records.clear()
+        tensors = progress.model.state_dict().items()
+        save_file({name: value.cpu().contiguous() for name, value in tensors}, beside)
 
 
 def _depends(recipe: Recipe, inputs: Inputs, execution: Execution, origin: dict) -> dict[str, str]:
     """All that a run's bits follow from, by name."""
-    computed = [execution.device, execution.dtype, execution.layout, torch.__version__]
+    computed = [execution.device, execution.dtype, execution.layout]
+    computed += [torch.__version__, np.__version__, cv2.__version__]
     return {name: digest_of_file(path) for name, path in inputs.files.items()} | {
         "recipe": recipe.model_dump_json(),
         "origin": json.dumps(origin, sort_keys=True),
@@ -258,27 +271,29 @@ def _options(recipe: Recipe) -> Options:
     return options if own is None else replace(options, learning_rate=own)
 
 
-def _validation(recipe: Recipe, inputs: Inputs, execution: Execution):
+def _validation(recipe: Recipe, inputs: Inputs):
     """A function that scores the model on the whole validation set; None where there is none."""
     rows = inputs.of_part("val", recipe.fold)
     if rows.empty:
         return None
 
-    def validate(model) -> dict[str, float]:
+    def validate(model, execution: Execution) -> dict:
         seen = list(examine(model, rows, inputs, execution, len(recipe.classes)))
-        _constant(sum(matrix for _, _, matrix in seen), recipe.classes)
         table = pd.concat([as_counts(sample, matrix) for sample, _, matrix in seen])
         table = table.assign(strategy=recipe.name, fold=recipe.fold, seed=recipe.seed)
-        return {f"val_{metric}": per_image(table, metric)["score"].mean() for metric in ("dice", "iou")}
+        scores = {f"val_{metric}": per_image(table, metric)["score"].mean() for metric in ("dice", "iou")}
+        return scores | {"val_constant": _constant(sum(matrix for _, _, matrix in seen), recipe.classes)}
 
     return validate
 
 
-def _predicts_only(model, recipe: Recipe, inputs: Inputs, execution: Execution) -> str | None:
-    """The one class that a trained network predicts, where it does, on images that it may be asked about."""
-    rows = inputs.of_part("val", recipe.fold)
-    rows = inputs.of_part("train", recipe.fold) if rows.empty else rows
-    seen = examine(model, rows.head(LOOKED_AT), inputs, execution, len(recipe.classes))
+def _predicts_only(progress: Progress, recipe: Recipe, inputs: Inputs, execution: Execution) -> str | None:
+    """The one class that a trained network predicts, if it does: on the validation images, or some others."""
+    if "val_constant" in progress.rows[-1]:
+        return progress.rows[-1]["val_constant"]
+    rows = inputs.of_part("train", recipe.fold)
+    apart = np.unique(np.linspace(0, len(rows) - 1, LOOKED_AT).round().astype(int))
+    seen = examine(progress.model, rows.iloc[apart], inputs, execution, len(recipe.classes))
     return _constant(sum(matrix for _, _, matrix in seen), recipe.classes)
 
 
@@ -301,7 +316,7 @@ def _cost(progress: Progress, execution: Execution) -> dict:
     host, gpu = used.pop("memory_mb"), used.pop("device_mb")
     chosen = execution.exact() if progress.exact else execution
     return used | {
-        "images_per_s": spent.images / spent.training_s,
+        "images_per_s": spent.shown / spent.training_s,
         "peak_memory_mb": gpu if execution.device == "cuda" else host,
         "micro_batch_pixels": progress.micro_batch_pixels,
         "retried": progress.exact,
@@ -318,8 +333,8 @@ def _loading(progress: Progress, loader: Loader) -> dict:
     return {
         "workers": loader.workers,
         "loader_mb": loader.held_mb,
-        "loader_images_per_s": spent.images / spent.making_s,
-        "loader_mb_per_s": spent.pixels * BYTES_OF_A_PIXEL / 2**20 / spent.making_s,
+        "loader_images_per_s": spent.shown / spent.making_s,
+        "loader_mb_per_s": spent.shown_pixels * BYTES_OF_A_PIXEL / 2**20 / spent.making_s,
         "reading_share": spent.reading_s / spent.making_s,
         "mixing": mixing(loader.order) if loader.order.window else 1.0,
     }

@@ -32,7 +32,7 @@ from stratagem.loader import Batch
 from stratagem.progress import Progress, Spent
 from stratagem.records import Records, State
 
-__all__ = ["Options", "fit", "gradients", "learning_rate", "losses", "step"]
+__all__ = ["Options", "begin", "fit", "gradients", "learning_rate", "losses", "step"]
 
 log = logging.getLogger("stratagem")
 
@@ -82,34 +82,44 @@ class Options:
         return self.learning_rate * (self.batch_size / RATE_BATCH) ** 0.5
 
 
-def fit(
-    model: torch.nn.Module,
-    batches: Callable[[int], Generator[Batch]],
-    options: Options,
-    execution: Execution,
-    validate: Callable[[torch.nn.Module], dict[str, float]] | None = None,
-    records: Records | None = None,
-) -> Progress:
-    """Train until the budget is spent, from the last record on where there is one.
+def begin(model: torch.nn.Module, options: Options, since: float | None = None) -> Progress:
+    """A run at its start: the network on its device, and an optimizer of what is trainable in it.
 
     Parameters
     ----------
     model : Module
-        On its device; its trainable parameters are changed in place.
+    options : Options
+    since : float, optional
+        See `Progress`.
+    """
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(trained, lr=0.0, weight_decay=options.weight_decay, fused=True)
+    return Progress(model, optimizer, options.micro_batch_pixels, since)
+
+
+def fit(
+    progress: Progress,
+    batches: Callable[[int], Generator[Batch]],
+    options: Options,
+    execution: Execution,
+    validate: Callable[[torch.nn.Module, Execution], dict] | None = None,
+    records: Records | None = None,
+) -> None:
+    """Train until the budget is spent, from the last record on where there is one.
+
+    Parameters
+    ----------
+    progress : Progress
+        At the start; afterwards its network is trained, and its ``rows`` are the history, one a
+        validation: ``share, images, steps, epochs, learning_rate, train_loss`` and the scores.
     batches : function
         Given how many were already seen, a generator of those that follow, as many as are asked for.
     options : Options
     execution : Execution
     validate : function, optional
-        Given the model in evaluation mode, returns scores by name.
+        Given the model in evaluation mode, and how it is computed, returns scores by name.
     records : Records, optional
         Where the state is recorded, and looked for.
-
-    Returns
-    -------
-    Progress
-        Its ``rows`` are the history, one a validation: ``share, images, steps, epochs, learning_rate,
-        train_loss`` and the scores.
 
     Raises
     ------
@@ -117,17 +127,14 @@ def fit(
         If numbers are not finite, or explode, in float32 too, before the update that they would make;
         or if the device has no room for a single image.
     """
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.AdamW(trained, lr=0.0, weight_decay=options.weight_decay, fused=True)
-    progress = Progress(model, optimizer, options.micro_batch_pixels)
     first = progress.state()
     _resume(progress, records)
     while True:
         chosen = execution.exact() if progress.exact else execution
         try:
             _attempt(progress, batches, options, chosen, validate, records)
-            model.eval()
-            return progress
+            progress.model.eval()
+            return
         except _Diverged as error:
             if chosen.dtype == torch.float32:
                 raise error.in_float32() from None
@@ -209,10 +216,10 @@ def _attempt(progress, batches, options, execution, validate, records) -> None:
     with contextlib.closing(stream), tqdm(total=total, unit=unit, disable=None) as bar:
         try:
             while progress.stops < options.validations:
+                _anchor(progress, execution, records)
                 progress.model.train()
                 _train_stretch(progress, stream, options, execution, records, bar)
-                _validate(progress, options, validate)
-                _anchor(progress, execution, records)
+                _validate(progress, options, execution, validate)
         except _Diverged:
             raise
         except BaseException:
@@ -229,7 +236,7 @@ def _train_stretch(progress, stream, options, execution, records, bar) -> None:
         asked = time.perf_counter()
         batch = next(stream)
         spent.waiting_s += time.perf_counter() - asked
-        step(progress, batch, options, execution)
+        _step_with_room(progress, batch, options, execution)
         spent.training_s += time.perf_counter() - asked
         bar.update((spent.images if options.images else spent.steps) - bar.n)
         if time.perf_counter() - logged > LOG_EVERY_S:
@@ -240,37 +247,36 @@ def _train_stretch(progress, stream, options, execution, records, bar) -> None:
 
 
 def step(progress: Progress, batch: Batch, options: Options, execution: Execution) -> None:
-    """One update, with what it changes counted; Ctrl-C comes before it or after it."""
+    """One update, with what it changes counted: all of it, or nothing where it is cut short."""
     spent, whole = progress.spent, batch
     batch = _within_budget(whole, options, spent)
     # The middle of the step's own share: the first rate is not zero, the last one nearly is.
     middle = _share(spent, options) + 0.5 * _share_of(batch, options)
-    loss = _gradients(progress, batch, options, execution)
-    with uninterrupted():
-        for group in progress.optimizer.param_groups:
-            group["lr"] = learning_rate(middle, options.peak_rate, options.warmup)
-        progress.optimizer.step()
-        _count(spent, batch, loss)
-        spent.making_s += whole.making_s
-        spent.reading_s += whole.reading_s
+    with progress.tentative() as attempt:
+        loss, norm = gradients(progress.model, batch, progress.micro_batch_pixels, options, execution)
+        if not (np.isfinite(norm) and loss < EXPLODED):
+            raise _diverged(progress, batch, options, execution, loss, norm)
+        with uninterrupted():
+            for group in progress.optimizer.param_groups:
+                group["lr"] = learning_rate(middle, options.peak_rate, options.warmup)
+            progress.optimizer.step()
+            _count(spent, batch, loss)
+            spent.making_s += whole.making_s
+            spent.reading_s += whole.reading_s
+            attempt.kept = True
 
 
-def _gradients(progress: Progress, batch: Batch, options: Options, execution: Execution) -> float:
-    """As `gradients`, in smaller parts where the device has no room for these; checked."""
+def _step_with_room(progress: Progress, batch: Batch, options: Options, execution: Execution) -> None:
+    """A step, in smaller parts where the device has no room for these."""
     while True:
         try:
-            loss, norm = gradients(progress.model, batch, progress.micro_batch_pixels, options, execution)
-            break
+            return step(progress, batch, options, execution)
         except torch.OutOfMemoryError as error:
-            progress.micro_batch_pixels = _halved(progress.micro_batch_pixels, batch.mask[0].size, error)
-            said = f"out of memory: parts of {progress.micro_batch_pixels} pixels from here on"
+            progress.micro_batch_pixels = _halved(progress.micro_batch_pixels, batch, error)
+            said = f"out of memory at step {progress.spent.steps + 1}: parts of "
+            said += f"{progress.micro_batch_pixels} pixels from there on"
             progress.incidents.append({"kind": "memory", "step": progress.spent.steps + 1, "said": said})
-            log.warning("step %d, %s", progress.spent.steps + 1, said)
-    if not (np.isfinite(norm) and loss < EXPLODED):
-        found = f"a gradient of norm {norm:.3g}" if loss < EXPLODED else f"a loss of {loss:.3g}"
-        layer = _culprit(progress.model, batch, progress.micro_batch_pixels, options, execution)
-        raise _Diverged(progress.spent.steps + 1, layer, found, batch.samples)
-    return loss
+            log.warning("%s", said)
 
 
 def gradients(
@@ -306,15 +312,16 @@ def gradients(
     return tuple(torch.stack([total, norm.double()]).tolist())  # one wait for the device a step
 
 
-def _halved(pixels: int, image: int, error: Exception) -> int:
-    """How many pixels pass at once, half as many images as before.
+def _halved(pixels: int, batch: Batch, error: Exception) -> int:
+    """How many pixels pass at once, half as many of a batch's images as before.
 
     Raises
     ------
     TrainingError
         If there was only one.
     """
-    count = pixels // image
+    image = batch.mask[0].size
+    count = min(pixels // image, len(batch))
     if count <= 1:
         raise TrainingError(
             expected=f"room for a step with one image of {image} pixels",
@@ -323,6 +330,12 @@ def _halved(pixels: int, image: int, error: Exception) -> int:
             remedy="Take a resolution of smaller frames: plan `tile`, or `max_pixels` of another plan.",
         ) from error
     return count // 2 * image
+
+
+def _diverged(progress, batch, options, execution, loss: float, norm: float) -> _Diverged:
+    found = f"a gradient of norm {norm:.3g}" if loss < EXPLODED else f"a loss of {loss:.3g}"
+    layer = _culprit(progress.model, batch, progress.micro_batch_pixels, options, execution)
+    return _Diverged(progress.spent.steps + 1, layer, found, batch.samples)
 
 
 def _culprit(model, batch, pixels, options, execution) -> str:
@@ -389,10 +402,12 @@ def _count(spent: Spent, batch: Batch, loss: float) -> None:
     spent.images += len(batch)
     spent.steps += 1
     spent.pixels += batch.mask.size
+    spent.shown += len(batch)
+    spent.shown_pixels += batch.mask.size
     spent.epochs = batch.epoch + 1
 
 
-def _validate(progress: Progress, options: Options, validate) -> None:
+def _validate(progress: Progress, options: Options, execution: Execution, validate) -> None:
     """One more row of the history; none where no step was made since the last one."""
     spent = progress.spent
     if not spent.losses:  # fewer steps than validations
@@ -400,14 +415,15 @@ def _validate(progress: Progress, options: Options, validate) -> None:
         return
     start = time.perf_counter()
     progress.model.eval()
-    row = _row(spent, options) | (validate(progress.model) if validate else {})
+    row = _row(spent, options) | (validate(progress.model, execution) if validate else {})
     with uninterrupted():
         progress.rows.append(row)
         progress.stops += 1
         spent.losses.clear()
         spent.validation_s += time.perf_counter() - start
         progress.look()
-    log.info("%s", ", ".join(f"{name} {value:.4g}" for name, value in row.items()))
+    numbers = {name: value for name, value in row.items() if isinstance(value, int | float)}
+    log.info("%s", ", ".join(f"{name} {value:.4g}" for name, value in numbers.items()))
 
 
 def _row(spent: Spent, options: Options) -> dict:
@@ -423,11 +439,12 @@ def _row(spent: Spent, options: Options) -> dict:
 
 
 def _anchor(progress: Progress, execution: Execution, records: Records | None) -> None:
-    """Leave a record to which float32 can go back, where one is due."""
-    if execution.dtype == torch.float32 or progress.spent.pixels - progress.anchored < ANCHOR_PIXELS:
-        return
-    progress.anchored = progress.spent.pixels
-    _record(progress, records, anchor=True)
+    """Leave a record to which float32 can go back, where one is due; only ever between two stretches."""
+    due = progress.spent.pixels - progress.anchored >= ANCHOR_PIXELS
+    if due and not progress.spent.losses and execution.dtype != torch.float32:
+        with uninterrupted():
+            progress.anchored = progress.spent.pixels
+            _record(progress, records, anchor=True)
 
 
 def _record(progress: Progress, records: Records | None, *, anchor: bool = False) -> None:
