@@ -20,13 +20,13 @@ from stratagem.execution import Execution
 from stratagem.loader import Batch
 from stratagem.training import Options, gradients
 
-__all__ = ["fitted"]
+__all__ = ["fitted", "reckoned_mb"]
 
 log = logging.getLogger("stratagem")
 
 MB = 2**20
 COUNTED = (64, 128)  # sides of the two small images, in pixels
-# Not less than what was seen over U-Nets of widths 8 to 64 and a ResNet-18, in bfloat16 and float32:
+# Not less than what benchmarks/bound.py measures on U-Nets of widths 8 to 64 and a ResNet-18:
 PROCESS_MB = 450  # Python, torch and its libraries
 STEP = 2.0  # what a step holds at once, of what it keeps for its way back
 PARAMETER_BYTES = 40  # weight, gradient, two moments; the first state; a record and the copy of it
@@ -96,14 +96,21 @@ def _on_gpu(model, options: Options, execution: Execution, stride: int) -> Calla
 
 
 def _on_host(model, options: Options, execution: Execution, stride: int) -> Callable[[tuple], bool]:
-    """Whether a step of some images stays below the bound: reckoned, also for float32, which may follow."""
-    exact = execution.exact()
+    """Whether a step of some images stays below the bound: reckoned."""
+    need = reckoned_mb(model, options, execution, stride)
+    return lambda part: need(part) <= options.memory_mb
+
+
+def reckoned_mb(model, options: Options, execution: Execution, stride: int) -> Callable[[tuple], float]:
+    """What a training takes of main memory, given images, height and width of its largest part.
+
+    With records, and with float32, which may become necessary on the way.
+    """
     sides = [-(-side // stride) * stride for side in COUNTED]
-    low, high = (_kept_bytes(model, side, options, exact) for side in sides)
+    low, high = (_kept_bytes(model, side, options, execution.exact()) for side in sides)
     slope = (high - low) / (sides[1] ** 2 - sides[0] ** 2)
     fixed = PARAMETER_BYTES * sum(parameter.numel() for parameter in model.parameters())
-    room = (options.memory_mb - PROCESS_MB) * MB - fixed
-    return lambda part: STEP * slope * np.prod(part) <= room
+    return lambda part: PROCESS_MB + (fixed + STEP * slope * np.prod(part)) / MB
 
 
 def _kept_bytes(model, side: int, options: Options, execution: Execution) -> int:

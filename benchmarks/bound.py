@@ -1,0 +1,82 @@
+"""How far is the memory that is reckoned for a training from what it takes?
+
+    python benchmarks/bound.py
+
+Trains networks for three steps, each in a process of its own, with a record after every step, and prints the
+most that the process held of its own beside what `stratagem.capacity` reckons for it (Linux).
+"""
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
+
+# Network, width, depth, images in a part, side, whether in float32.
+CASES = [
+    ("unet", 8, 4, 4, 256, False),
+    ("unet", 8, 4, 16, 256, False),
+    ("unet", 8, 4, 4, 512, True),
+    ("unet", 8, 2, 4, 512, True),
+    ("unet", 32, 4, 1, 512, True),
+    ("unet", 64, 4, 1, 256, False),
+    ("unet", 64, 4, 1, 512, True),
+    ("resnet18", 8, 4, 2, 256, True),
+]
+STATUS, RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+
+
+def main() -> None:
+    """Print one row a case; or, called for one, do it."""
+    if sys.argv[1:]:
+        return one(*CASES[int(sys.argv[1])])
+    print("| network | part | format | held, MB | reckoned, MB | ratio |")
+    print("| --- | --- | --- | --- | --- | --- |", flush=True)
+    for number in range(len(CASES)):
+        subprocess.run([sys.executable, __file__, str(number)], check=True)
+
+
+def one(network: str, width: int, depth: int, count: int, side: int, exact: bool) -> None:
+    """Train and print a row."""
+    import numpy as np
+
+    from stratagem import training
+    from stratagem.capacity import reckoned_mb
+    from stratagem.execution import choose
+    from stratagem.loader import Batch
+    from stratagem.records import Records
+    from stratagem.unet import build
+
+    execution = choose("cpu", 1)
+    execution = execution.exact() if exact else execution
+    model = execution.place(build(network, 2, width=width, depth=depth, seed=0).train())
+    common = {"learning_rate": 1e-5, "weight_decay": 0.0, "warmup": 0.0, "validations": 1, "steps": 3}
+    options = training.Options(batch_size=count, micro_batch_pixels=2**30, **common)
+    reckoned = reckoned_mb(model, options, execution, model.stride)((count, side, side))
+    image, mask = np.zeros((count, side, side, 3), np.uint8), np.zeros((count, side, side), np.uint8)
+    batch = Batch(image, mask, np.array(["a"] * count), np.arange(count), 0)
+    RESET.write_text("5")
+    with tempfile.TemporaryDirectory() as folder:
+        progress = training.begin(model, options)
+        training.fit(
+            progress, lambda _: (batch for _ in range(3)), options, execution, None, Records(folder, {}, 0)
+        )
+    lines = [line.split() for line in STATUS.read_text().splitlines()]
+    size = {line[0]: int(line[1]) / 1024 for line in lines if line[0] in ("VmHWM:", "RssFile:")}
+    held = size["VmHWM:"] - size["RssFile:"]
+    form = "float32" if exact else str(execution.dtype).removeprefix("torch.")
+    name = f"{network}, width {width}, depth {depth}" if network == "unet" else network
+    row = [
+        name,
+        f"{count} of {side}x{side}",
+        form,
+        f"{held:.0f}",
+        f"{reckoned:.0f}",
+        f"{reckoned / held:.2f}",
+    ]
+    print(f"| {' | '.join(row)} |")
+
+
+if __name__ == "__main__":
+    main()
