@@ -231,7 +231,7 @@ def test_runs_without_a_score_are_drawn_without_a_warning():
 def test_the_unit_of_a_pair_is_named():
     """A point is an image, or a group of images."""
     words = " ".join(_words(figures.pairs(_differences(), "group of test images")))
-    assert "one point a group of test images" in words
+    assert "a point a group of test images" in words
     assert "one point a test image" in " ".join(_words(figures.pairs(_differences())))
 
 

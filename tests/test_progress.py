@@ -302,11 +302,18 @@ def test_a_signal_at_the_end_of_a_validation_loses_no_anchor(tmp_path, monkeypat
     def interrupted(progress):
         look(progress)
         if progress.stops == 1:
-            signal.raise_signal(signal.SIGINT)  # held back until the validation is written down
+            signal.raise_signal(signal.SIGTERM)  # held back until the validation is written down
+
+    def end(number, frame):
+        raise KeyboardInterrupt(number)
 
     monkeypatch.setattr(Progress, "look", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        _run(Records(tmp_path / "other", {}, 1e9), execution=FAST, network=Fragile)
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            _run(Records(tmp_path / "other", {}, 1e9), execution=FAST, network=Fragile)
+    finally:
+        signal.signal(signal.SIGTERM, before)
     monkeypatch.setattr(Progress, "look", look)
     again = _run(Records(tmp_path / "other", {}, 1e9), execution=FAST, network=Fragile)
     _same(whole, again)
