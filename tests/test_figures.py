@@ -232,7 +232,7 @@ def test_the_unit_of_a_pair_is_named():
     """A point is an image, or a group of images."""
     words = " ".join(_words(figures.pairs(_differences(), "group of test images")))
     assert "a point a group of test images" in words
-    assert "one point a test image" in " ".join(_words(figures.pairs(_differences())))
+    assert "a point a test image" in " ".join(_words(figures.pairs(_differences())))
 
 
 def test_pretraining_is_a_tail():
