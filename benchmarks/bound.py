@@ -53,7 +53,7 @@ def one(network: str, width: int, depth: int, count: int, side: int, exact: bool
     model = execution.place(build(network, 2, width=width, depth=depth, seed=0).train())
     common = {"learning_rate": 1e-5, "weight_decay": 0.0, "warmup": 0.0, "validations": 1, "steps": 3}
     options = training.Options(batch_size=count, micro_batch_pixels=2**30, **common)
-    reckoned = reckoned_mb(model, options, execution, model.stride)((count, side, side))
+    reckoned = reckoned_mb(model, options, execution)((count, side, side))
     image, mask = np.zeros((count, side, side, 3), np.uint8), np.zeros((count, side, side), np.uint8)
     batch = Batch(image, mask, np.array(["a"] * count), np.arange(count), 0)
     RESET.write_text("5")

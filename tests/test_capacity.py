@@ -10,10 +10,11 @@ import pytest
 import torch
 from torch import nn
 
-from stratagem.capacity import fitted
+from stratagem.capacity import make_room
 from stratagem.errors import TrainingError
 from stratagem.execution import Execution
-from stratagem.training import Options
+from stratagem.progress import Progress
+from stratagem.training import Options, begin
 from stratagem.unet import build
 
 torch.set_num_threads(1)
@@ -46,7 +47,7 @@ class Small(nn.Module):
     def __init__(self, room: int):
         super().__init__()
         self.net, self.norm = build("unet", 2, width=2, depth=1, seed=0), nn.BatchNorm2d(3)
-        self.room, self.tried = room, []
+        self.room, self.tried, self.stride = room, [], 2
 
     def forward(self, image):
         count, _, height, width = image.shape
@@ -56,14 +57,18 @@ class Small(nn.Module):
         return self.net(image) + nn.functional.dropout(self.norm(image / 255))[:, :2]
 
 
-def _shapes(*pairs) -> np.ndarray:
-    return np.array(pairs, np.int32)
+def _made(model: nn.Module, *shapes, options: Options = OPTIONS, execution: Execution = GPU) -> Progress:
+    """A run of a network, room made for images of some shapes."""
+    progress = begin(model, options)
+    make_room(progress, np.array(shapes, np.int32), options, execution)
+    return progress
 
 
 def test_a_batch_with_room_passes_as_it_was():
     """The largest part that may come is tried once, and nothing changes."""
     model = Small(room=2**14)
-    assert fitted(model, _shapes((32, 32), (16, 48)), OPTIONS, GPU, 2) == OPTIONS
+    progress = _made(model, (32, 32), (16, 48))
+    assert progress.micro_batch_pixels == OPTIONS.micro_batch_pixels and progress.incidents == []
     assert model.tried == [(8, 32, 32)]
 
 
@@ -71,17 +76,19 @@ def test_a_batch_with_room_passes_as_it_was():
 def test_parts_are_halved_until_there_is_room(room, images):
     """Half as many images each time, down to one."""
     model = Small(room)
-    options = fitted(model, _shapes((32, 32)), OPTIONS, GPU, 2)
-    assert options.micro_batch_pixels == images * 32 * 32
+    progress = _made(model, (32, 32))
+    assert progress.micro_batch_pixels == images * 32 * 32
+    said = f"batches pass in parts of {images * 32 * 32} pixels: more have no room"
+    assert progress.incidents == [{"kind": "memory", "step": 0, "said": said}]
     assert model.tried[-1] == (images, 32, 32)
 
 
 def test_of_mixed_sizes_the_part_that_needs_most_is_tried():
     """Many small images may need more at once than a large one; with fewer of them the large one does."""
     model = Small(room=11000)
-    options = fitted(model, _shapes((100, 100), (40, 40)), OPTIONS, GPU, 2)
+    progress = _made(model, (100, 100), (40, 40))
     assert model.tried == [(8, 40, 40), (1, 100, 100)]
-    assert options.micro_batch_pixels == 4 * 40 * 40
+    assert progress.micro_batch_pixels == 4 * 40 * 40
 
 
 def test_where_one_image_has_no_room_a_plan_that_has_is_named():
@@ -89,13 +96,13 @@ def test_where_one_image_has_no_room_a_plan_that_has_is_named():
     with pytest.raises(
         TrainingError, match=r"one image of 64x96 .*`plan: tile` with `size: \[16, 16\]` fits"
     ):
-        fitted(Small(room=300), _shapes((64, 96)), OPTIONS, GPU, 2)
+        _made(Small(room=300), (64, 96))
 
 
 def test_where_nothing_has_room_a_smaller_network_is_named():
     """Not even one tile: then the network is too large."""
     with pytest.raises(TrainingError, match=r"lower `unet\.width`"):
-        fitted(Small(room=0), _shapes((64, 64)), OPTIONS, GPU, 2)
+        _made(Small(room=0), (64, 64))
 
 
 def test_trying_leaves_no_trace():
@@ -103,7 +110,7 @@ def test_trying_leaves_no_trace():
     model = Small(room=2000)
     before = {name: value.clone() for name, value in model.state_dict().items()}
     generator = torch.get_rng_state()
-    fitted(model, _shapes((32, 32)), OPTIONS, GPU, 2)
+    _made(model, (32, 32))
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert all(parameter.grad is None for parameter in model.parameters())
     assert torch.equal(torch.get_rng_state(), generator)
@@ -112,14 +119,13 @@ def test_trying_leaves_no_trace():
 def test_without_a_bound_nothing_is_tried_on_a_cpu():
     """Main memory has no error to learn from."""
     model = Small(room=0)
-    assert fitted(model, _shapes((32, 32)), OPTIONS, CPU, 2) is OPTIONS
+    assert _made(model, (32, 32), execution=CPU).micro_batch_pixels == OPTIONS.micro_batch_pixels
     assert model.tried == []
 
 
 BOUNDED = """
-import sys, tempfile
-from pathlib import Path
-import numpy as np, psutil, threading
+import sys, tempfile, threading
+import numpy as np
 sys.path.insert(0, sys.argv[1])
 from stratagem import capacity, execution, training, unet
 from stratagem.loader import Batch
@@ -129,7 +135,8 @@ chosen = execution.choose("cpu", 1)
 model = chosen.place(unet.build("unet", 2, width=8, depth=2, seed=0).train())
 options = training.Options(batch_size=16, learning_rate=1e-3, weight_decay=0.0, warmup=0.0, validations=1,
                            micro_batch_pixels=2**24, steps=2, memory_mb=int(sys.argv[2]))
-fit = capacity.fitted(model, np.array([[512, 512]], np.int32), options, chosen, 4)
+progress = training.begin(model, options)
+capacity.make_room(progress, np.array([[512, 512]], np.int32), options, chosen)
 image, mask = np.zeros((16, 512, 512, 3), np.uint8), np.zeros((16, 512, 512), np.uint8)
 
 def batches(start):
@@ -144,10 +151,10 @@ def watch():
 watcher = threading.Thread(target=watch)
 watcher.start()
 with tempfile.TemporaryDirectory() as folder:
-    training.fit(training.begin(model, fit), batches, fit, chosen, None, Records(folder, {}, 0))
+    training.fit(progress, batches, options, chosen, None, Records(folder, {}, 0))
 over.set()
 watcher.join()
-print(fit.micro_batch_pixels // 512**2, peak)
+print(progress.micro_batch_pixels // 512**2, peak)
 """
 
 
@@ -172,7 +179,7 @@ def test_the_same_bound_is_always_kept_in_the_same_way():
     for _ in range(3):
         model = build("unet", 2, width=4, depth=2, seed=0)
         options = dataclasses.replace(OPTIONS, memory_mb=600, micro_batch_pixels=2**24, batch_size=64)
-        found.add(fitted(model, _shapes((256, 256)), options, CPU, 4).micro_batch_pixels)
+        found.add(_made(model, (256, 256), options=options, execution=CPU).micro_batch_pixels)
         _ballast = np.ones(10**7)  # the process holds more now
     assert len(found) == 1 and 256**2 <= found.pop() < 64 * 256**2
 
@@ -182,4 +189,4 @@ def test_a_bound_that_holds_no_image_names_a_tile():
     options = dataclasses.replace(OPTIONS, memory_mb=460)
     told = r"one image of 2048x2048 in 460 MB \(training\.memory_mb\).*`plan: tile`"
     with pytest.raises(TrainingError, match=told):
-        fitted(build("unet", 2, width=8, depth=2, seed=0), _shapes((2048, 2048)), options, CPU, 4)
+        _made(build("unet", 2, width=8, depth=2, seed=0), (2048, 2048), options=options, execution=CPU)

@@ -47,6 +47,7 @@ class Study:
     told: dict = field(default_factory=dict)  # of a strategy, beside its resolution
     costs: dict = field(default_factory=dict)  # of a strategy, other than COST
     blind: set = field(default_factory=set)  # (strategy, seed) of runs that predict background alone
+    taught: dict = field(default_factory=dict)  # of a strategy: what its source predicts alone, if it does
     foreground: bool = True
     rise: float = 0.0  # of validation Dice over the last fifth
     problems: str | None = None
@@ -75,7 +76,10 @@ class Study:
         others = {name: self.baseline for name in self.strategies if name != self.baseline}
         design = Design(others, self.metric, 0.01, list(self.classes))
         round_trips = {name: self._round_trip(folder, name) for name in self.lost}
-        tables.write(tables.make(runs, index, {}, round_trips, design), folder / "tables")
+        sources = {name: folder / "sources" / f"{name}.json" for name in self.taught}
+        for name, path in sources.items():
+            write_json({"cpu_s": 5.0, "constant": self.taught[name]}, path)
+        tables.write(tables.make(runs, index, sources, round_trips, design), folder / "tables")
         return Stored(self._config(), "1.2.3", folder / "tables", runs, index, splits, problems, [plan])
 
     def _config(self) -> dict:
@@ -523,6 +527,14 @@ def test_a_collapsed_seed_is_seen_at_the_verdict_and_among_the_runs(tmp_path):
         "background": [f"{100 * (1 - cells / pixels):.1f} %", "100.0 %"],
         "cell": [f"{100 * cells / pixels:.1f} %", "0.0 %"],
     }
+
+
+def test_a_source_that_predicts_one_class_is_told_at_the_verdict(tmp_path):
+    """What it taught is worth little; a source that predicts several is no reason for a word."""
+    page = _rendered(tmp_path, seeds=(1, 2), taught={"full-data": "background", "same": None})
+    (_, told), (_, other) = page.verdicts
+    assert "Caution with full-data: its source predicts background alone." in told
+    assert "Caution" not in other
 
 
 def test_what_befell_a_run_is_told_below_the_costs(tmp_path):

@@ -111,7 +111,7 @@ def inputs(dataset, tmp_path) -> Inputs:
 
 
 def _train(recipe: Recipe, inputs: Inputs, folder, delivery: Delivery = DELIVERY) -> bytes:
-    train(recipe, inputs, "cpu", delivery, {"source": "0123456789ab"}, folder)
+    train(recipe, inputs, "cpu", delivery, {"source": "0123456789ab"}, folder, record_every_s=1000)
     return (folder / "model.safetensors").read_bytes()
 
 
@@ -342,7 +342,7 @@ def test_a_run_that_was_killed_ends_in_the_same_bytes(inputs, tmp_path, kind):
         recipe, inputs = study.pretraining("others"), replace(inputs, splits=None)
         recipe = recipe.model_copy(update={"budget": study.budget})
     common = (recipe, inputs, "cpu", DELIVERY, {"source": "0"})
-    train(*common, tmp_path / "alone")
+    train(*common, tmp_path / "alone", 1000)
     assert _end_at(_start((*common, folder, 0.02), folder), folder, 20, signal.SIGKILL) == -signal.SIGKILL
     after_kill = _steps(folder)[-1]
     assert 20 <= after_kill < 300 and len(_steps(folder)) <= 2
@@ -364,10 +364,10 @@ def test_two_processes_do_not_train_one_run(inputs, tmp_path):
     while first.poll() is None and not _steps(folder):
         time.sleep(0.001)
     with pytest.raises(TrainingError, match="another that does.*Wait until it has ended, or end it"):
-        train(*common)
+        train(*common, 1000)
     assert first.wait() == 0
     whole = (folder / "model.safetensors").read_bytes()
-    train(*common)
+    train(*common, 1000)
     assert (folder / "model.safetensors").read_bytes() == whole
 
 
@@ -381,7 +381,7 @@ def test_a_record_of_another_run_is_set_aside(inputs, tmp_path, caplog):
     pd.read_parquet(inputs.shards).iloc[::-1].to_parquet(tmp_path / "shards" / "others.parquet")
     other = replace(inputs, files={"shards": str(tmp_path / "shards" / "others.parquet")})
     with caplog.at_level(logging.INFO, "stratagem"):
-        train(recipe, other, "cpu", DELIVERY, {"source": "1"}, folder)
+        train(recipe, other, "cpu", DELIVERY, {"source": "1"}, folder, 1000)
     assert "is set aside: its origin, shards differ; this run starts afresh" in caplog.text
     assert json.loads((folder / "cost.json").read_text())["resumes"] == 0
     assert not (folder / "state").exists()

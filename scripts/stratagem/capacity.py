@@ -7,10 +7,7 @@ small images, what a larger one keeps follows, since for a convolutional network
 A measured size would differ from start to start, and with it the parts, and with them the bits.
 """
 
-import contextlib
-import dataclasses
-import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -18,11 +15,10 @@ import torch
 from stratagem.errors import TrainingError
 from stratagem.execution import Execution
 from stratagem.loader import Batch
+from stratagem.progress import Progress
 from stratagem.training import Options, gradients
 
-__all__ = ["fitted", "reckoned_mb"]
-
-log = logging.getLogger("stratagem")
+__all__ = ["make_room", "reckoned_mb"]
 
 MB = 2**20
 COUNTED = (64, 128)  # sides of the two small images, in pixels
@@ -32,22 +28,17 @@ STEP = 2.0  # what a step holds at once, of what it keeps for its way back
 PARAMETER_BYTES = 40  # weight, gradient, two moments; the first state; a record and the copy of it
 
 
-def fitted(
-    model: torch.nn.Module, shapes: np.ndarray, options: Options, execution: Execution, stride: int
-) -> Options:
-    """Options whose parts of a batch have room.
+def make_room(progress: Progress, shapes: np.ndarray, options: Options, execution: Execution) -> None:
+    """Have a run pass its batches in parts that have room; what it takes for that is among its incidents.
 
     Parameters
     ----------
-    model : Module
-        On its device, in training mode; comes out as it went in.
+    progress : Progress
+        At the start, its network in training mode; its ``micro_batch_pixels`` is the most that is tried.
     shapes : int, (N, 2)
         Of all images that may come.
     options : Options
-        Its ``micro_batch_pixels`` is the most that is tried.
     execution : Execution
-    stride : int
-        What sides are multiples of.
 
     Raises
     ------
@@ -55,21 +46,29 @@ def fitted(
         If one image has no room, with a plan whose images have.
     """
     if execution.device == "cpu" and options.memory_mb is None:
-        return options
-    has_room = _on_host if execution.device == "cpu" else _on_gpu
-    with _as_it_was(model):
-        room = has_room(model, options, execution, stride)
-        pixels = options.micro_batch_pixels
-        while not room(_largest(shapes, options, pixels)):
-            count, height, width = _largest(shapes, options, pixels)
-            if count == 1:
-                raise _no_room(room, height, width, stride, _bound(options, execution))
-            pixels = count // 2 * height * width
+        return
+    before = progress.traces()
+    try:
+        pixels = _pixels_with_room(progress, shapes, options, execution)
+    finally:
+        progress.remove_traces(before)
     if torch.cuda.is_initialized():
         torch.cuda.reset_peak_memory_stats()  # what was tried is not what is used
-    if pixels < options.micro_batch_pixels:
-        log.info("batches pass in parts of %d pixels: more have no room", pixels)
-    return dataclasses.replace(options, micro_batch_pixels=pixels)
+    if pixels < progress.micro_batch_pixels:
+        progress.micro_batch_pixels = pixels
+        progress.tell("memory", 0, f"batches pass in parts of {pixels} pixels: more have no room")
+
+
+def _pixels_with_room(progress: Progress, shapes, options: Options, execution: Execution) -> int:
+    """How many pixels may pass at once: half as many images each time, until there is room."""
+    has_room = _on_host if execution.device == "cpu" else _on_gpu
+    room, pixels = has_room(progress.model, options, execution), progress.micro_batch_pixels
+    while not room(part := _largest(shapes, options, pixels)):
+        count, height, width = part
+        if count == 1:
+            raise _no_room(room, height, width, progress.model.stride, _bound(options, execution))
+        pixels = count // 2 * height * width
+    return pixels
 
 
 def _largest(shapes: np.ndarray, options: Options, pixels: int) -> tuple[int, int, int]:
@@ -80,7 +79,7 @@ def _largest(shapes: np.ndarray, options: Options, pixels: int) -> tuple[int, in
     return (int(counts[chosen]), *shapes[chosen].tolist())
 
 
-def _on_gpu(model, options: Options, execution: Execution, stride: int) -> Callable[[tuple], bool]:
+def _on_gpu(model, options: Options, execution: Execution) -> Callable[[tuple], bool]:
     """Whether a step of some images has room: tried."""
 
     def room(part: tuple[int, int, int]) -> bool:
@@ -95,18 +94,18 @@ def _on_gpu(model, options: Options, execution: Execution, stride: int) -> Calla
     return room
 
 
-def _on_host(model, options: Options, execution: Execution, stride: int) -> Callable[[tuple], bool]:
+def _on_host(model, options: Options, execution: Execution) -> Callable[[tuple], bool]:
     """Whether a step of some images stays below the bound: reckoned."""
-    need = reckoned_mb(model, options, execution, stride)
+    need = reckoned_mb(model, options, execution)
     return lambda part: need(part) <= options.memory_mb
 
 
-def reckoned_mb(model, options: Options, execution: Execution, stride: int) -> Callable[[tuple], float]:
+def reckoned_mb(model, options: Options, execution: Execution) -> Callable[[tuple], float]:
     """What a training takes of main memory, given images, height and width of its largest part.
 
     With records, and with float32, which may become necessary on the way.
     """
-    sides = [-(-side // stride) * stride for side in COUNTED]
+    sides = [-(-side // model.stride) * model.stride for side in COUNTED]
     low, high = (_kept_bytes(model, side, options, execution.exact()) for side in sides)
     slope = (high - low) / (sides[1] ** 2 - sides[0] ** 2)
     fixed = PARAMETER_BYTES * sum(parameter.numel() for parameter in model.parameters())
@@ -140,9 +139,9 @@ def _step(model, part: tuple[int, int, int], options: Options, execution: Execut
 
 
 def _bound(options: Options, execution: Execution) -> str:
-    return (
-        "the GPU's memory" if execution.device == "cuda" else f"{options.memory_mb} MB (training.memory_mb)"
-    )
+    if execution.device == "cuda":
+        return "the GPU's memory"
+    return f"{options.memory_mb} MB (training.memory_mb)"
 
 
 def _no_room(room: Callable, height: int, width: int, stride: int, bound: str) -> TrainingError:
@@ -159,16 +158,3 @@ def _no_room(room: Callable, height: int, width: int, stride: int, bound: str) -
         if fits
         else "Not even one small tile fits: lower `unet.width`.",
     )
-
-
-@contextlib.contextmanager
-def _as_it_was(model: torch.nn.Module) -> Iterator[None]:
-    """Leave statistics, gradients and generators as if nothing had been tried."""
-    kept = {name: buffer.clone() for name, buffer in model.named_buffers()}
-    with torch.random.fork_rng():
-        try:
-            yield
-        finally:
-            model.zero_grad(set_to_none=True)
-            for name, buffer in model.named_buffers():
-                buffer.copy_(kept[name])

@@ -5,13 +5,13 @@ Snakemake counts GPUs but does not hand them out: two jobs that run at once woul
 unless a batch system has already chosen. It must be called before torch is imported.
 """
 
-import fcntl
 import os
 import time
 from pathlib import Path
 from typing import IO, Any
 
 from stratagem.errors import DeviceError
+from stratagem.guards import locked
 from stratagem.job import require_threads
 
 __all__ = ["granted", "require_gpu", "settle", "take", "visible"]
@@ -90,7 +90,7 @@ def take(device: str, folder: str | Path = ".snakemake/gpu", poll_s: float = 0.2
     Path(folder).mkdir(parents=True, exist_ok=True)
     while True:
         for number in devices:
-            lock = _lock(Path(folder, f"{number}.lock"))
+            lock = locked(Path(folder, f"{number}.lock"))
             if lock is not None:
                 os.environ["CUDA_VISIBLE_DEVICES"] = number
                 return lock
@@ -112,13 +112,3 @@ def granted(snakemake: Any, threads: int) -> tuple[str, IO | None]:
 
 def _in_batch_job() -> bool:
     return any(name in os.environ for name in ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID", "SGE_TASK_ID"))
-
-
-def _lock(path: Path) -> IO | None:
-    file = open(path, "w")  # noqa: SIM115  # the lock is held for as long as it is open
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.close()
-        return None
-    return file

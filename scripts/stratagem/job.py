@@ -12,7 +12,6 @@ import os
 import re
 import signal
 import sys
-import threading
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +20,7 @@ from typing import Any
 from stratagem import __version__
 from stratagem.errors import DeviceError, StratagemError
 
-__all__ = ["log", "require_threads", "running", "uninterrupted"]
+__all__ = ["log", "require_threads", "running"]
 
 log = logging.getLogger("stratagem")
 
@@ -58,26 +57,6 @@ def running(snakemake: Any) -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
         log.removeHandler(handler)
         handler.close()
-
-
-@contextlib.contextmanager
-def uninterrupted() -> Iterator[None]:
-    """Hold back Ctrl-C and SIGTERM until the block is done: what it changes, it changes as a whole."""
-    if threading.current_thread() is not threading.main_thread():  # no signal comes here
-        yield
-        return
-    came: list[int] = []
-    before = {
-        number: signal.signal(number, lambda n, _: came.append(n))
-        for number in (signal.SIGINT, signal.SIGTERM)
-    }
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        if came:
-            signal.raise_signal(came[0])
 
 
 def _interrupt(number: int, frame: Any) -> None:

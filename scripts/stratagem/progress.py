@@ -5,22 +5,22 @@ the history, and what was spent. The rate and the order of samples are functions
 position is their record.
 """
 
-import contextlib
 import copy
+import logging
 import time
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 
 import torch
 
 from stratagem.execution import device_mb, memory_mb
-from stratagem.job import uninterrupted
+from stratagem.guards import uninterrupted
 from stratagem.records import State
 
 __all__ = ["Progress", "Spent"]
 
-COSTS = ["training_s", "waiting_s", "validation_s", "recording_s", "making_s", "reading_s"]
-COSTS += ["cpu_s", "memory_mb", "mapped_mb", "device_mb", "resumes", "shown", "shown_pixels"]
+log = logging.getLogger("stratagem")
+
+POSITION = ["images", "steps", "pixels", "epochs", "losses"]  # of what is spent; the rest is cost
 
 
 @dataclass
@@ -140,26 +140,30 @@ class Progress:
         self.spent = Spent(**facts.pop("spent"))
         vars(self).update(facts)
 
-    def begin_again(self, state: State, incident: dict) -> None:
-        """Go back to a state and on in float32; what was spent since stays spent."""
-        costs = {name: getattr(self.spent, name) for name in COSTS}
-        incidents = [*self.incidents, incident]
+    def begin_again(self, state: State) -> None:
+        """Go back to a state and on in float32; what was spent and told since stays so."""
+        spent, incidents = self.spent, self.incidents
         self.restore(state)
-        self.spent, self.incidents, self.exact = replace(self.spent, **costs), incidents, True
+        position = {name: getattr(self.spent, name) for name in POSITION}
+        self.spent, self.incidents, self.exact = replace(spent, **position), incidents, True
 
-    @contextlib.contextmanager
-    def tentative(self) -> Iterator["Attempt"]:
-        """A block that may be cut short: unless it is kept, statistics and generators are as before it."""
-        attempt, generators = Attempt(), self._generators()
-        buffers = {name: buffer.clone() for name, buffer in self.model.named_buffers()}
-        try:
-            yield attempt
-        finally:
-            if not attempt.kept:
-                with uninterrupted():
-                    self._set_generators(generators)
-                    for name, buffer in self.model.named_buffers():
-                        buffer.copy_(buffers[name])
+    def tell(self, kind: str, step: int, said: str) -> None:
+        """Note what went wrong, and what was done, in the log and for the report."""
+        self.incidents.append({"kind": kind, "step": step, "said": said})
+        log.warning("%s", said)
+
+    def traces(self) -> dict[str, torch.Tensor]:
+        """What a step changes before its update, copied: generators, and the network's own statistics."""
+        buffers = {f"buffer.{name}": buffer.clone() for name, buffer in self.model.named_buffers()}
+        return self._generators() | buffers
+
+    def remove_traces(self, before: dict[str, torch.Tensor]) -> None:
+        """Make it as if no step had been tried since `traces`."""
+        with uninterrupted():
+            self._set_generators(before)
+            for name, buffer in self.model.named_buffers():
+                buffer.copy_(before[f"buffer.{name}"])
+            self.model.zero_grad(set_to_none=True)
 
     def _generators(self) -> dict[str, torch.Tensor]:
         found = {"generator.cpu": torch.get_rng_state()}
@@ -175,13 +179,6 @@ class Progress:
     @property
     def _on_cuda(self) -> bool:
         return next(self.model.parameters()).is_cuda
-
-
-@dataclass
-class Attempt:
-    """Whether what was tried is kept."""
-
-    kept: bool = False
 
 
 def _plain(tensor: torch.Tensor) -> torch.Tensor:

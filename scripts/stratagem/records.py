@@ -7,7 +7,6 @@ bit is noticed. The last two are kept.
 """
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import logging
@@ -24,6 +23,7 @@ from safetensors.torch import save_file
 
 from stratagem.errors import TrainingError
 from stratagem.files import remove_partial, replacing, write_json
+from stratagem.guards import locked
 
 __all__ = ["Records", "State", "alone", "digest_of_file"]
 
@@ -101,8 +101,8 @@ class Records:
         """
         self._last = time.monotonic()  # also of one that fails: it is not tried again at once
         kind = "anchor" if anchor else "step"
-        self._own.mkdir(parents=True, exist_ok=True)
-        write_json(self._depends, self._own / "depends.json")
+        if not (self._own / "depends.json").exists():
+            write_json(self._depends, self._own / "depends.json")
         with replacing(self._own / f"{kind}{step:09d}.safetensors") as beside:
             text = json.dumps(state.facts)
             try:
@@ -161,18 +161,19 @@ def alone(folder: str | Path) -> Iterator[None]:
         If another process holds it.
     """
     Path(folder).mkdir(parents=True, exist_ok=True)
-    with open(Path(folder, "lock"), "w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise TrainingError(
-                expected="one process that trains this run",
-                found="another that does, left behind by a Snakemake that was killed",
-                where=str(Path(folder).parent),
-                remedy="Wait until it has ended, or end it; then start again.",
-            ) from None
-        except OSError as error:  # some networked disks have no locks
-            log.info("%s cannot be locked: %s", folder, error)
+    try:
+        lock = locked(Path(folder, "lock"))
+    except OSError as error:  # some networked disks have no locks
+        log.info("%s cannot be locked: %s", folder, error)
+        lock = contextlib.nullcontext()
+    if lock is None:
+        raise TrainingError(
+            expected="one process that trains this run",
+            found="another that does, left behind by a Snakemake that was killed",
+            where=str(Path(folder).parent),
+            remedy="Wait until it has ended, or end it; then start again.",
+        )
+    with lock:
         yield
 
 

@@ -17,7 +17,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from stratagem.augment import exchange
-from stratagem.capacity import fitted
+from stratagem.capacity import make_room
 from stratagem.execution import Execution, choose
 from stratagem.files import remove_partial, replacing, write_json, write_table
 from stratagem.geometry import Plan
@@ -99,7 +99,7 @@ def train(
     delivery: Delivery,
     origin: dict,
     folder: Path,
-    record_every_s: float = 300,
+    record_every_s: float,
 ) -> None:
     """Train one run and write ``model.safetensors, history.parquet, cost.json, transfer.csv``.
 
@@ -137,11 +137,9 @@ def _trained(recipe, inputs, model, loader, execution, records, started) -> Prog
     """The run, at its end."""
     images = len(pd.unique(loader.storage.names))
     log.info("%d training images, %d batches made ahead", images, loader.ahead - 1)
-    options = fitted(model, loader.storage.shapes, _options(recipe), execution, model.stride)
+    options = _options(recipe)
     progress = begin(model, options, started)
-    if options.micro_batch_pixels < recipe.training.micro_batch_pixels:
-        said = f"batches pass in parts of {options.micro_batch_pixels} pixels: more have no room"
-        progress.incidents.append({"kind": "memory", "step": 0, "said": said})
+    make_room(progress, loader.storage.shapes, options, execution)
     torch.manual_seed(recipe.seed)  # for networks that drop some of their values by chance
     fit(progress, loader.batches, options, execution, _validation(recipe, inputs), records)
     return progress

@@ -113,9 +113,8 @@ def catalogue(paths: Iterable[str]) -> pd.DataFrame:
     """
     tables = []
     for path in paths:
-        with _open(
-            path, f"Remove it (`rm {shlex.quote(str(path))}`) and start again: it is made anew."
-        ) as file:
+        remedy = f"Remove it (`rm {shlex.quote(str(path))}`) and start again: it is made anew."
+        with _open(path, remedy) as file:
             samples = file["samples"][:]
         table = pd.DataFrame({name: samples[name] for name in samples.dtype.names})
         for name in ("sample", "group", "classes"):

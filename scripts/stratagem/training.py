@@ -26,7 +26,7 @@ from stratagem import augment_batch
 from stratagem.augment import exchange
 from stratagem.errors import TrainingError
 from stratagem.execution import Execution
-from stratagem.job import uninterrupted
+from stratagem.guards import uninterrupted
 from stratagem.labels import IGNORE
 from stratagem.loader import Batch
 from stratagem.progress import Progress, Spent
@@ -203,10 +203,10 @@ def _begin_again(progress: Progress, error: _Diverged, first: State, records: Re
     """Back to the last anchor, or the start, and on in float32."""
     state = (records.anchor() if records else None) or first
     said = f"{error}: once more from step {state.facts['spent']['steps']}, in float32"
-    progress.begin_again(state, {"kind": "diverged", "step": error.step, "said": said})
+    progress.tell("diverged", error.step, said)
+    progress.begin_again(state)
     if records:
         records.forget_after(progress.spent.steps)
-    log.warning("%s", said)
 
 
 def _attempt(progress, batches, options, execution, validate, records) -> None:
@@ -252,7 +252,8 @@ def step(progress: Progress, batch: Batch, options: Options, execution: Executio
     batch = _within_budget(whole, options, spent)
     # The middle of the step's own share: the first rate is not zero, the last one nearly is.
     middle = _share(spent, options) + 0.5 * _share_of(batch, options)
-    with progress.tentative() as attempt:
+    with contextlib.ExitStack() as undone:
+        undone.callback(progress.remove_traces, progress.traces())
         loss, norm = gradients(progress.model, batch, progress.micro_batch_pixels, options, execution)
         if not (np.isfinite(norm) and loss < EXPLODED):
             raise _diverged(progress, batch, options, execution, loss, norm)
@@ -263,7 +264,7 @@ def step(progress: Progress, batch: Batch, options: Options, execution: Executio
             _count(spent, batch, loss)
             spent.making_s += whole.making_s
             spent.reading_s += whole.reading_s
-            attempt.kept = True
+            undone.pop_all()
 
 
 def _step_with_room(progress: Progress, batch: Batch, options: Options, execution: Execution) -> None:
@@ -273,10 +274,9 @@ def _step_with_room(progress: Progress, batch: Batch, options: Options, executio
             return step(progress, batch, options, execution)
         except torch.OutOfMemoryError as error:
             progress.micro_batch_pixels = _halved(progress.micro_batch_pixels, batch, error)
-            said = f"out of memory at step {progress.spent.steps + 1}: parts of "
-            said += f"{progress.micro_batch_pixels} pixels from there on"
-            progress.incidents.append({"kind": "memory", "step": progress.spent.steps + 1, "said": said})
-            log.warning("%s", said)
+            number, pixels = progress.spent.steps + 1, progress.micro_batch_pixels
+            said = f"out of memory at step {number}: parts of {pixels} pixels from there on"
+            progress.tell("memory", number, said)
 
 
 def gradients(
