@@ -4,6 +4,7 @@ snakemake --cores 8 --resources gpu=1                       the study in config.
 snakemake --cores 8 --configfile studies/dsb2018.yaml       exactly that study
 snakemake --cores 1 data audit                              pages about images and augmentations, before any training
 snakemake --cores 1 tables                                  tables anew from stored evaluations
+snakemake --cores 1 prefetch                                weights that the study takes from elsewhere, for nodes without internet
 snakemake --cores 1 verify                                  shards against their checksums (`repair`: damaged anew)
 """
 
@@ -23,13 +24,7 @@ include: "rules/common.smk"
 
 localrules:
     all,
-    gather,
-    plan,
-    split,
-    compare,
-    data,
-    report,
-    tables,
+    prefetch,
 
 
 onsuccess:
@@ -41,6 +36,11 @@ rule all:
     default_target: True
     input:
         targets(),
+
+
+rule prefetch:
+    input:
+        [f"{RESULTS}/sources/{source}/model.safetensors" for source in FETCHED],
 
 
 include: "rules/demo.smk"

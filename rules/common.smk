@@ -11,7 +11,7 @@ from stratagem.device import settle
 from stratagem.errors import ConfigError
 from stratagem.provenance import sources
 from stratagem.sample import fingerprint
-from stratagem.study import DataSource, WeightsSource, read_study
+from stratagem.study import DataSource, RunSource, read_study
 
 ENVIRONMENT = "../envs/stratagem.yaml"
 DEMO = "data/demo"
@@ -42,7 +42,7 @@ DATASETS = {RESULTS: STUDY} | {
     if isinstance(source, DataSource)
 }
 TAUGHT = [name for name, source in STUDY.sources.items() if isinstance(source, DataSource)]
-FETCHED = [name for name, source in STUDY.sources.items() if isinstance(source, WeightsSource)]
+FETCHED = [name for name in STUDY.sources if name not in TAUGHT]
 USED = sorted({strategy.augmentation for strategy in STUDY.strategies.values()} - {None})
 RUNS = [
     (strategy, fold, seed)
@@ -139,9 +139,23 @@ def synthetic_inputs(wildcards):
     return found
 
 
+def weights_of(source):
+    """The name, file or address of the weights of a source that is not taught."""
+    chosen = STUDY.sources[source]
+    return f"{chosen.run}/model.safetensors" if isinstance(chosen, RunSource) else chosen.weights
+
+
 def local_file(weights):
-    """The file as an input; none where it is an address, or was removed since (the script then says so)."""
+    """The file as an input; none where it is no file, or was removed since (the script then says so)."""
     return [weights] if Path(weights).is_file() else []
+
+
+def cost_of(source):
+    """What teaching a source took; None where it is not known."""
+    if source in TAUGHT:
+        return f"{RESULTS}/sources/{source}/cost.json"
+    chosen = STUDY.sources[source]
+    return f"{chosen.run}/cost.json" if isinstance(chosen, RunSource) else None
 
 
 def recipe(wildcards):

@@ -1,5 +1,11 @@
 """Stored evaluations in; the tables of effects, scores and costs out."""
 
+
+localrules:
+    compare,
+    tables,
+
+
 REFERENCES = {
     strategy: STUDY.reference(strategy)
     for strategy in STUDY.strategies
@@ -16,10 +22,11 @@ ROUND_TRIPS = {
     name: f"{RESULTS}/resolutions/{strategy.resolution}/roundtrip.parquet"
     for name, strategy in STUDY.strategies.items()
 }
-SOURCE_OF = {
-    name: strategy.init.source
+# What teaching a strategy's source took, where that is known.
+PRETRAINING = {
+    name: cost_of(strategy.init.source)
     for name, strategy in STUDY.strategies.items()
-    if strategy.init is not None and strategy.init.source in TAUGHT
+    if strategy.init is not None and cost_of(strategy.init.source) is not None
 }
 
 
@@ -30,7 +37,7 @@ rule compare:
         histories=runs("history.parquet"),
         costs=runs("cost.json"),
         round_trips=sorted(set(ROUND_TRIPS.values())),
-        pretraining=[f"{RESULTS}/sources/{name}/cost.json" for name in sorted(set(SOURCE_OF.values()))],
+        pretraining=sorted(set(PRETRAINING.values())),
     output:
         comparison=f"{TABLES}/comparison.csv",
         scores=f"{TABLES}/scores.csv",
@@ -55,7 +62,7 @@ rule compare:
         source=sources("tables", script="compare.py"),
         design=COMPARISON,
         round_trips=ROUND_TRIPS,
-        source_of=SOURCE_OF,
+        pretraining=PRETRAINING,
     message:
         "Compare the strategies."
     script:
@@ -75,7 +82,7 @@ rule tables:
     params:
         design=COMPARISON,
         round_trips=ROUND_TRIPS,
-        source_of=SOURCE_OF,
+        pretraining=PRETRAINING,
         results=RESULTS,
         # A folder of its own: these tables may be of another config than the report's, and of stale runs.
         folder=f"{RESULTS}/report/tables-stored",

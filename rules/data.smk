@@ -1,6 +1,10 @@
 """The index, what was understood and the split in; one self-contained page about the data out."""
 
 
+localrules:
+    data,
+
+
 rule data:
     input:
         index=f"{RESULTS}/index.parquet",

@@ -1,6 +1,10 @@
 """The index in; a resolution plan fitted on its sizes out."""
 
 
+localrules:
+    plan,
+
+
 rule plan:
     input:
         index="{root}/index.parquet",

@@ -43,7 +43,7 @@ rule pretrain:
 rule fetch:
     input:
         # A local file is watched.
-        weights=lambda wildcards: local_file(STUDY.sources[wildcards.source].weights),
+        weights=lambda wildcards: local_file(weights_of(wildcards.source)),
     output:
         model=f"{RESULTS}/sources/{{source}}/model.safetensors",
     log:
@@ -60,8 +60,9 @@ rule fetch:
         runtime=60,
     params:
         source=sources("transfer", "files", script="fetch.py"),
-        weights=lambda wildcards: STUDY.sources[wildcards.source].weights,
-        sha256=lambda wildcards: STUDY.sources[wildcards.source].sha256,
+        weights=lambda wildcards: weights_of(wildcards.source),
+        sha256=lambda wildcards: getattr(STUDY.sources[wildcards.source], "sha256", None),
+        network=lambda wildcards: getattr(STUDY.sources[wildcards.source], "network", None),
     message:
         "Fetch and check the weights of source {wildcards.source}."
     script:

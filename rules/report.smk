@@ -2,6 +2,11 @@
 
 from stratagem import __version__ as VERSION
 
+
+localrules:
+    report,
+
+
 SHOWN = {
     "study",
     "classes",

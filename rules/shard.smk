@@ -1,5 +1,10 @@
 """The index and a plan in; HDF5 shards out, a catalogue of where each sample is, and whether all are whole."""
 
+
+localrules:
+    gather,
+
+
 SHARDED = sorted(
     {
         f"{RESULTS}/resolutions/{strategy.resolution}"

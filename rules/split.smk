@@ -1,6 +1,10 @@
 """The index in; the part of every sample in every fold out: train, val or test."""
 
 
+localrules:
+    split,
+
+
 rule split:
     input:
         index=f"{RESULTS}/index.parquet",

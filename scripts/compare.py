@@ -9,8 +9,7 @@ from stratagem.tables import make, write
 with running(snakemake):
     inputs, params = snakemake.input, snakemake.params
     folders = [Path(path).parent for path in inputs.costs]
-    sources = {Path(path).parent.name: Path(path) for path in inputs.pretraining}
-    pretraining = {strategy: sources[name] for strategy, name in params.source_of.items()}
+    pretraining = {strategy: Path(path) for strategy, path in params.pretraining.items()}
     round_trips = {strategy: Path(path) for strategy, path in params.round_trips.items()}
     tables = make(folders, Path(inputs.index), pretraining, round_trips, Design(**params.design))
     write(tables, Path(snakemake.output.comparison).parent)

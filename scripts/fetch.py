@@ -7,7 +7,8 @@ from stratagem.job import log, running
 from stratagem.transfer import fetch
 
 with running(snakemake):
-    state = fetch(snakemake.params.weights, snakemake.params.sha256)
+    params = snakemake.params
+    state = fetch(params.weights, params.sha256, params.network)
     log.info("%d tensors", len(state))
     with replacing(snakemake.output.model) as beside:
         save_file({name: value.contiguous() for name, value in state.items()}, beside)

@@ -1,8 +1,9 @@
-"""Turn a collection of another tool into a sample sheet and the keys of a config that read it."""
+"""Turn a collection of another tool into a sample sheet and the keys of a config; divide one in two."""
 
 import argparse
 import sys
 
+from stratagem.domains import divide
 from stratagem.errors import StratagemError
 from stratagem.importer import import_coco, import_labelmaps, import_nnunet
 
@@ -16,6 +17,12 @@ for name, importer, help_text, places in (
         import_labelmaps,
         "label maps of Cellpose or StarDist",
         {"images": "folder of images", "masks": "folder of masks; may be the same"},
+    ),
+    (
+        "domains",
+        divide,
+        "one folder as two sheets, of dark and light background",
+        {"images": "folder of images", "masks": "folder of masks"},
     ),
 ):
     command = formats.add_parser(name, help=help_text, description=importer.__doc__.splitlines()[0])

@@ -19,10 +19,7 @@ with running(snakemake):
         )
         if fault:
             print(f"Stale: {folder}: {fault}.", file=sys.stderr)
-    costs = {
-        strategy: results / "sources" / name / "cost.json" for strategy, name in params.source_of.items()
-    }
-    pretraining = {strategy: path for strategy, path in costs.items() if path.is_file()}
+    pretraining = {name: Path(path) for name, path in params.pretraining.items() if Path(path).is_file()}
     design = Design(**params.design).without(left_out)
     round_trips = {name: Path(path) for name, path in params.round_trips.items() if Path(path).is_file()}
     tables = make(found, results / "index.parquet", pretraining, round_trips, design)

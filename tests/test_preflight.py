@@ -1,9 +1,13 @@
 """What a study lacks is told before its first job."""
 
+import json
+from pathlib import Path
+
 import pytest
 
 from stratagem.errors import ConfigError
 from stratagem.preflight import require
+from stratagem.sample import fingerprint
 from stratagem.study import read_study
 
 DEMO = "data/demo"
@@ -97,6 +101,83 @@ def test_a_weights_file_that_cannot_be_used_is_told(path, sentence):
 def test_an_address_of_weights_is_not_looked_for():
     """What is fetched from the net need not lie here."""
     require(_study(weights="https://host/{a}.pth", sha256="0" * 64), demo=DEMO, cores=1)
+
+
+def test_a_name_of_weights_is_not_looked_for():
+    """What torchvision keeps is fetched by the job."""
+    require(_study(weights="DEFAULT", network="resnet18"), demo=DEMO, cores=1)
+
+
+RUN = {"strategy": {"network": "unet"}, "unet": {"width": 16, "depth": 4}}
+
+
+def _run(folder: Path, recipe: dict | None = None, lineage: dict | None = None) -> None:
+    """The files of a finished run of another study."""
+    folder.mkdir()
+    (folder / "model.safetensors").touch()
+    (folder / "cost.json").write_text(json.dumps({"recipe": RUN | (recipe or {}), "lineage": lineage}))
+
+
+def _on_run(folder: str = "run", **changes):
+    """A study that starts from a run."""
+    strategies = {
+        "baseline": {"resolution": "native"},
+        "further": {"resolution": "native", "init": {"source": "run"}},
+    }
+    return _study({"sources": {"run": {"run": folder}}, "strategies": strategies} | changes)
+
+
+def test_a_run_of_another_study_is_a_source(tmp_path):
+    """Its network is of the kind that my strategies have."""
+    _run(tmp_path / "run")
+    require(_on_run(), demo=DEMO, cores=1)
+
+
+@pytest.mark.parametrize("missing", ["model.safetensors", "cost.json"])
+def test_a_run_that_is_not_finished_is_told(tmp_path, missing):
+    """I name a folder in which a file of a run is not there."""
+    _run(tmp_path / "run")
+    (tmp_path / "run" / missing).unlink()
+    assert _faults(_on_run()) == [
+        f"sources.run.run: expected a finished run's folder, but found no {missing} in it: run."
+    ]
+
+
+def test_a_run_s_folder_with_braces_is_told():
+    """Snakemake would take them for a wildcard."""
+    assert "sources.run.run: expected a path without braces" in _faults(_on_run("a{b}"))[0]
+
+
+@pytest.mark.parametrize(
+    ("recipe", "found"),
+    [
+        ({"unet": {"width": 8, "depth": 4}}, "unet of width 8 and depth 4"),
+        ({"strategy": {"network": "resnet18"}}, "resnet18"),
+    ],
+)
+def test_a_run_of_another_network_is_told(tmp_path, recipe, found):
+    """I read which network is there, which is wanted, and what to make the same."""
+    _run(tmp_path / "run", recipe)
+    assert _faults(_on_run()) == [
+        "sources.run.run: expected the network of `strategies.further`, unet of width 16 and depth 4, but "
+        f"found {found} in run; make `network` and `unet` the same."
+    ]
+
+
+def test_a_run_that_has_seen_the_test_images_is_refused(tmp_path):
+    """The same files divided otherwise: some that are tested were learned."""
+    study = _on_run()
+    own = {"files": fingerprint(*study.places), "split": study.split.model_dump(mode="json"), "folds": 1}
+    _run(tmp_path / "run", lineage=own)
+    require(study, demo=DEMO, cores=1)
+    others = [{"split": own["split"] | {"seed": 9}}, {"folds": 3}]
+    for number, change in enumerate(others):
+        _run(tmp_path / f"run{number}", lineage=own | change)
+        (fault,) = _faults(_on_run(f"run{number}"))
+        assert f"the run in run{number} learned from images that are tested here" in fault
+    assert "learned from images" in _faults(_on_run(folds=2))[0]
+    _run(tmp_path / "elsewhere", lineage=own | {"files": "others", "folds": 3})
+    require(_on_run("elsewhere"), demo=DEMO, cores=1)
 
 
 def test_too_few_cores_and_no_gpu_are_told_as_a_job_tells_it(monkeypatch):

@@ -19,6 +19,7 @@ from stratagem.loader import Batch
 from stratagem.progress import POSITION, Progress
 from stratagem.records import Records
 from stratagem.training import Options, begin, fit
+from stratagem.transfer import NEVER, Freezing
 from stratagem.unet import build
 
 torch.set_num_threads(1)
@@ -85,12 +86,12 @@ def _scores(model, execution=None) -> dict[str, float]:
         return {"val_dice": float(model.net.head.bias.sum())}
 
 
-def _run(records, end=None, error=None, execution=PLAIN, validate=_scores, network=Dropping):
+def _run(records, end=None, error=None, execution=PLAIN, validate=_scores, network=Dropping, options=OPTIONS):
     """One start of a run; its weights and its history, or the error that ended it."""
     torch.manual_seed(5)
     model = execution.place(network())
-    progress = begin(model, OPTIONS)
-    fit(progress, _stream(end, error or Cut()), OPTIONS, execution, validate, records)
+    progress = begin(model, options)
+    fit(progress, _stream(end, error or Cut()), options, execution, validate, records)
     return {name: value.clone() for name, value in model.state_dict().items()}, progress
 
 
@@ -126,6 +127,25 @@ def test_a_run_cut_short_anywhere_ends_in_the_same_bits(alone, tmp_path_factory,
             raise error  # where it came to the end first
     again = _run(Records(folder, {}, every_s), execution=execution)
     _same(left_alone, again)
+
+
+@pytest.mark.parametrize("end", range(1, STEPS))
+def test_layers_that_open_on_the_way_do_so_after_a_cut_as_well(tmp_path, end):
+    """What is open, and what the optimizer holds, follows from the share of the budget alone."""
+    fixed = {f"net.{name}": NEVER for layer in Dropping().net.layers()[:1] for name in layer}
+    later = {f"net.{name}": 0.5 for layer in Dropping().net.layers()[1:3] for name in layer}
+    freezing = Freezing(opens=fixed | later, rates=dict.fromkeys(later, 0.1))
+    options = dataclasses.replace(OPTIONS, freezing=freezing)
+    left_alone = _run(None, options=options)
+    with pytest.raises(Cut):
+        _run(Records(tmp_path, {}, 0), end, options=options)
+    _same(left_alone, _run(Records(tmp_path, {}, 0), options=options))
+    model = left_alone[1].model
+    torch.manual_seed(5)
+    start = Dropping().state_dict()
+    for name, weight in model.named_parameters():
+        assert torch.equal(weight, start[name]) == (name in fixed), name
+        assert (weight in left_alone[1].optimizer.state) == (name not in fixed)
 
 
 @pytest.mark.parametrize("stop", [0, 1, 2])

@@ -595,15 +595,34 @@ def test_intervals_within_the_possible_are_not_said_to_be_cut(finished):
 def test_each_strategy_is_told_with_what_sets_it_apart(tmp_path):
     """I see what a name stands for without opening the study."""
     own = {"augmentation": "turn", "learning_rate": 0.01, "loader": {"fraction": 0.125, "batch_size": 4}}
-    own |= {"init": {"source": "cells", "freeze": "encoder"}, "network": "resnet18"}
+    own |= {"init": {"source": "cells", "freeze": "encoder"}, "network": "resnet18", "budget_share": 0.25}
     page = _rendered(tmp_path, told={"full-data": own})
     read = ["shards", "all mixed"]
-    told = ["native", "turn", "cells, encoder frozen", "12.5 %", *read, "4", "resnet18", "0.01"]
+    told = ["native", "turn", "cells, encoder frozen", "12.5 %", *read, "4", "resnet18", "0.01", "25 %"]
     assert ["full-data", *told] in page.rows
-    assert ["baseline", "native", "none", "random", "100 %", *read, "16", "unet", "0.001"] in page.rows
+    plain = ["native", "none", "random", "100 %", *read, "16", "unet", "0.001", "100 %"]
+    assert ["baseline", *plain] in page.rows
     text = (tmp_path / "report/report.html").read_text()
     marked = re.findall(r'<td class="differs">(.*?)</td>', text)
     assert marked == [word for word in told if word not in ("native", *read)]
+
+
+@pytest.mark.parametrize(
+    ("init", "told"),
+    [
+        ({"freeze": "none"}, "cells"),
+        ({"freeze": "all-but-last"}, "cells, all frozen but the last layer"),
+        (
+            {"freeze": "gradual", "thaw": 0.3},
+            "cells, opened from the last layer on, all by 30 % of the budget",
+        ),
+        ({"freeze": "none", "rate": 0.1}, "cells, at 0.1 times the rate"),
+    ],
+)
+def test_what_stays_fixed_is_told_in_words(tmp_path, init, told):
+    """Each way of freezing has its own."""
+    page = _rendered(tmp_path, told={"full-data": {"init": {"source": "cells"} | init}})
+    assert any(row[:1] == ["full-data"] and told in row for row in page.rows)
 
 
 def test_skipped_files_are_counted(tmp_path):

@@ -372,11 +372,33 @@ OWN = "so the test images would be learned from; name a folder of other images."
         ("strategies.baseline.reference", "baseline",
          "strategies.baseline.reference: the baseline is compared with nothing; remove this key."),
         ("strategies.taught.network", "resnet18",
-         "strategies.taught.init.source: `others` holds weights of a unet, but the strategy's network is "
+         "strategies.taught.init.source: `others` holds weights of unet, but the strategy's network is "
          "resnet18; set `network: unet`."),
-        ("strategies.pretrained.network", "unet",
-         "strategies.pretrained.init.source: `imagenet` holds weights of a resnet18, but the strategy's "
-         "network is unet; set `network: resnet18`."),
+        ("sources.imagenet", {"weights": "a.pth", "network": "resnet50"},
+         "strategies.pretrained.init.source: `imagenet` holds weights of resnet50, but the strategy's "
+         "network is resnet18; set `network: resnet50`."),
+        ("sources.imagenet.weights", "DEFAULT",
+         "sources.imagenet: `weights: DEFAULT` is a name of a classifier's weights; set `network` to it."),
+        ("sources.imagenet", {"weights": "DEFAULT", "network": "unet"},
+         "sources.imagenet: `weights: DEFAULT` is a name of a classifier's weights; set `network` to it."),
+        ("sources.imagenet", {"weights": "DEFAULT", "network": "resnet18", "sha256": "0" * 64},
+         "sources.imagenet: `sha256` is of a file or an address; the weights `DEFAULT` bring their own."),
+        ("sources.imagenet", {"run": 3}, f"sources.imagenet.run: expected {TEXT}, but found 3."),
+        ("sources.imagenet", {"run": "a", "seed": 3},
+         "sources.imagenet.seed: no such key (known here: run); remove it or correct its name."),
+        ("strategies.deep.network", "resnet81",
+         "strategies.deep.network: expected unet or a classifier of torchvision's, but found 'resnet81'; "
+         "perhaps resnet18, resnet152, resnet101."),
+        ("strategies.deep.network", "vit",
+         "strategies.deep.network: expected unet or a classifier of torchvision's, but found 'vit'; "
+         "docs/transfer.md lists them."),
+        ("strategies.taught.init", {"source": "others", "thaw": 0.2},
+         "strategies.taught.init: `thaw` belongs to `freeze: gradual`, not to `none`."),
+        ("strategies.taught.init", {"source": "others", "rate": 0},
+         "strategies.taught.init.rate: expected more than 0, but found 0."),
+        ("strategies.flipped.budget_share", 0.5,
+         "strategies.flipped.budget_share: 0.5 is compared with 1 of `taught`; name a `reference` of the "
+         "same share, or set `compared: false`."),
     ],
 )  # fmt: skip
 def test_a_fault_is_told_in_the_user_s_words(key, value, sentence):
@@ -499,6 +521,101 @@ def test_a_recipe_survives_the_way_through_params():
     """A job gets the same recipe that the study gave."""
     recipe = read_study(_small()).run("taught", 0, 1)
     assert Recipe(**json.loads(json.dumps(recipe.model_dump(mode="json")))) == recipe
+
+
+@pytest.mark.parametrize("freeze", ["none", "encoder", "all-but-last", "gradual"])
+def test_a_way_of_freezing_survives_it_too(freeze):
+    """What stays fixed, and until when, reaches the job as I wrote it."""
+    init = {"source": "others", "freeze": freeze, "rate": 0.1} | (
+        {"thaw": 0.2} if freeze == "gradual" else {}
+    )
+    recipe = read_study(_small({"strategies.taught.init": init})).run("taught", 0, 1)
+    assert Recipe(**json.loads(json.dumps(recipe.model_dump(mode="json")))) == recipe
+    assert recipe.strategy.init.model_dump(exclude_defaults=True) == {
+        key: value for key, value in init.items() if value != "none"
+    }
+
+
+WEIGHTS = {"weights": "DEFAULT", "network": "resnet18"}
+
+
+def _with_classifiers(**strategies) -> Study:
+    """A study with a plain baseline and strategies on a ResNet-18."""
+    deep = {name: {"resolution": "native", "network": "resnet18"} | one for name, one in strategies.items()}
+    members = {"baseline": {"resolution": "native"}} | deep
+    return read_study(_small({"sources.imagenet": WEIGHTS, "strategies": members}))
+
+
+def test_a_classifier_s_weights_bring_their_control():
+    """Beside it trains the same network with random weights, which it is compared with."""
+    study = _with_classifiers(tuned={"init": {"source": "imagenet"}, "loader": {"batch_size": 2}})
+    assert list(study.strategies) == ["baseline", "random-resnet18", "tuned"]
+    control, tuned = study.strategies["random-resnet18"], study.strategies["tuned"]
+    assert control.init is None
+    assert control.loader == tuned.loader
+    assert control.network == "resnet18"
+    assert (study.reference("tuned"), study.reference("random-resnet18")) == ("random-resnet18", "baseline")
+
+
+def test_one_control_serves_all_that_differ_in_their_weights_alone():
+    """Frozen or not, one control; other batches, a control of their own."""
+    study = _with_classifiers(
+        tuned={"init": {"source": "imagenet"}},
+        frozen={"init": {"source": "imagenet", "freeze": "encoder"}},
+        small={"init": {"source": "imagenet"}, "loader": {"batch_size": 2}},
+    )
+    references = {name: study.reference(name) for name in ("tuned", "frozen", "small")}
+    assert references == {
+        "tuned": "random-resnet18", "frozen": "random-resnet18", "small": "random-resnet18-2",
+    }  # fmt: skip
+
+
+def test_a_control_of_the_user_s_own_is_taken():
+    """A strategy that is the same but for its weights is the control; none is added."""
+    study = _with_classifiers(mine={"compared": False}, tuned={"init": {"source": "imagenet"}})
+    assert list(study.strategies) == ["baseline", "mine", "tuned"]
+    assert study.reference("tuned") == "mine"
+    assert study.reference("mine") is None
+
+
+def test_a_reference_of_the_user_s_own_stays():
+    """I may read a classifier's weights against what I like; the control is there all the same."""
+    study = _with_classifiers(tuned={"init": {"source": "imagenet"}, "reference": "baseline"})
+    assert study.reference("tuned") == "baseline"
+    assert study.reference("random-resnet18") == "baseline"
+
+
+def test_a_baseline_on_a_classifier_s_weights_is_compared_with_nothing():
+    """Its control is compared with it."""
+    config = _small({"sources.imagenet": WEIGHTS, "strategies": {
+        "baseline": {"resolution": "native", "network": "resnet18", "init": {"source": "imagenet"}}
+    }})  # fmt: skip
+    study = read_study(config)
+    assert {name: study.reference(name) for name in study.strategies} == {
+        "random-resnet18": "baseline", "baseline": None,
+    }  # fmt: skip
+
+
+def test_the_whole_network_of_a_classifier_s_weights_cannot_be_frozen():
+    """Its decoder is random: I am told what to freeze."""
+    init = {"source": "imagenet", "freeze": "all-but-last"}
+    last = {"resolution": "native", "network": "resnet18", "init": init}
+    strategies = {"baseline": {"resolution": "native"}, "last": last}
+    fault = _one_fault({"sources.imagenet": WEIGHTS, "strategies": strategies})
+    assert fault.startswith("strategies.last.init.freeze: ")
+    assert fault.endswith("set `freeze: encoder`.")
+
+
+@pytest.mark.parametrize(
+    ("budget", "expected"), [({"images": 64}, 16), ({"steps": 10}, 2), ({"steps": 1}, 1)]
+)
+def test_a_share_of_the_budget_is_a_whole_number(budget, expected):
+    """A quarter of it is what a run sees; it is never nothing."""
+    changes = {"budget": budget, "strategies.taught.budget_share": 0.25, "strategies.taught.compared": False}
+    study = read_study(_small({**changes, "strategies.flipped.reference": "baseline"}))
+    own = study.run("taught", 0, 1).budget
+    assert (own.images or own.steps) == expected
+    assert study.run("baseline", 0, 1).budget == study.budget
 
 
 def test_a_source_is_taught_at_its_own_budget():

@@ -18,6 +18,7 @@ from stratagem.errors import TrainingError
 from stratagem.execution import Execution
 from stratagem.loader import Batch
 from stratagem.training import Options, begin, fit, learning_rate, losses
+from stratagem.transfer import NEVER, Freezing
 from stratagem.transforms import NEUTRAL
 from stratagem.unet import build
 
@@ -307,13 +308,49 @@ def test_a_loss_that_is_not_finite_stops_before_the_update(good):
 
 
 def test_frozen_weights_stay():
-    """The loop trains what asks for a gradient, and nothing else; weight decay included."""
+    """The loop trains what is open, and nothing else; weight decay included."""
     model = _model()
-    model.encoder.requires_grad_(False)
     before = copy.deepcopy(model.state_dict())
-    _fit(model, (_batch() for _ in itertools.count()), _options(steps=2))
+    fixed = {name for name in before if name.startswith("encoder.")}
+    options = _options(steps=2, freezing=Freezing(opens=dict.fromkeys(fixed, NEVER)))
+    _fit(model, (_batch() for _ in itertools.count()), options)
     same = {name for name, value in model.state_dict().items() if torch.equal(value, before[name])}
-    assert same == {name for name in before if name.startswith("encoder.")}
+    assert same == fixed
+
+
+def test_layers_open_at_their_share_of_the_budget():
+    """What opens at half of four steps is moved by the last two alone."""
+    seen = []
+
+    def validate(model, execution) -> dict:
+        seen.append(copy.deepcopy(model.state_dict()))
+        return {}
+
+    model = _model()
+    start = copy.deepcopy(model.state_dict())
+    late = [name for name in start if name.startswith("decoder.")]
+    options = _options(steps=4, validations=4, freezing=Freezing(opens=dict.fromkeys(late, 0.5)))
+    _fit(model, (_batch(seed=n) for n in itertools.count()), options, validate)
+    moved = [
+        [not torch.equal(after[name], before[name]) for name in late]
+        for before, after in itertools.pairwise([start, *seen])
+    ]
+    assert [all(step) for step in moved] == [False, False, True, True]
+    assert not any(moved[0] + moved[1])
+
+
+def test_a_lower_rate_moves_weights_less():
+    """AdamW's first step is as long as its rate."""
+    steps = {}
+    for factor in (1.0, 0.1):
+        model = _model()
+        before = copy.deepcopy(model.state_dict())
+        rates = {name: factor for name in before if name.startswith("encoder.")}
+        _fit(model, iter([_batch()]), _options(steps=1, weight_decay=0.0, freezing=Freezing(rates=rates)))
+        after = model.state_dict()
+        steps[factor] = {name: (after[name] - before[name]).abs().max() for name in before}
+    for name, step in steps[1.0].items():
+        assert float(steps[0.1][name] / step) == pytest.approx(0.1 if "encoder" in name else 1, rel=1e-3)
 
 
 def test_ten_steps_learn_one_image():

@@ -7,15 +7,23 @@ from torchvision.models import resnet18
 
 from stratagem.errors import GeometryError
 from stratagem.transfer import adopt
-from stratagem.unet import GroupNorm, Scaling, Unet, build
+from stratagem.unet import GroupNorm, Scaling, Unet, build, settle
 
 torch.set_num_threads(1)  # networks this small gain nothing from more
 UNET = {"width": 2, "depth": 2}
 
 
-def _image(height: int, width: int, count: int = 1) -> torch.Tensor:
+# One of every family, its smallest.
+FAMILIES = [
+    "alexnet", "convnext_tiny", "densenet121", "efficientnet_b0", "googlenet", "inception_v3", "mnasnet0_5",
+    "mobilenet_v2", "mobilenet_v3_small", "regnet_y_400mf", "resnet18", "resnet50", "resnext50_32x4d",
+    "shufflenet_v2_x0_5", "squeezenet1_1", "swin_t", "swin_v2_t", "vgg11",
+]  # fmt: skip
+
+
+def _image(height: int, width: int, count: int = 1, channels: int = 3) -> torch.Tensor:
     generator = torch.Generator().manual_seed(0)
-    return torch.randint(0, 256, (count, 3, height, width), dtype=torch.uint8, generator=generator)
+    return torch.randint(0, 256, (count, channels, height, width), dtype=torch.uint8, generator=generator)
 
 
 def _bytes(model: nn.Module) -> bytes:
@@ -106,7 +114,7 @@ def test_a_classifier_s_weights_fill_the_whole_encoder(classifier):
     """torchvision's ResNet-18 is taken tensor by tensor; only its classification layer is left."""
     state = resnet18(weights=None).state_dict()
     model = build("resnet18", 3, **UNET, seed=1)
-    table = adopt(model, state, prefix="encoder.")
+    table = adopt(model, state)
     fates = table.set_index("tensor")["fate"]
     assert set(fates[fates == "left"].index) == {"encoder.fc.weight", "encoder.fc.bias"}
     assert not fates[fates == "new"].index.str.startswith("encoder.").any()
@@ -119,7 +127,7 @@ def test_a_classifier_s_stages_are_the_classifier_s_own(classifier):
     """The skips are what torchvision's network computes at strides 2 to 32."""
     model = resnet18(weights=None).eval()
     adopted = build("resnet18", 2, **UNET, seed=1).eval()
-    adopt(adopted, model.state_dict(), prefix="encoder.")
+    adopt(adopted, model.state_dict())
     x = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         stages = list(adopted.encoder(x).values())
@@ -147,9 +155,90 @@ def test_a_classifier_s_batch_normalisation_keeps_its_statistics():
 
 def test_every_weight_takes_part():
     """No layer is built and forgotten: each parameter gets a gradient."""
-    for model, size in ((build("unet", 3, **UNET, seed=0), 8), (build("resnet18", 3, **UNET, seed=0), 32)):
-        model(_image(size, size)).square().sum().backward()
+    model = build("unet", 3, **UNET, seed=0)
+    model(_image(8, 8)).square().sum().backward()
+    assert [name for name, p in model.named_parameters() if p.grad is None or not p.grad.any()] == []
+
+
+@pytest.mark.parametrize("network", FAMILIES)
+@pytest.mark.parametrize(("channels", "classes"), [(3, 2), (1, 1), (4, 12)])
+def test_every_family_carries_a_unet(network, channels, classes):
+    """Any classifier, channels, classes and size: logits at the image's own size, a gradient everywhere."""
+    model = build(network, classes, **UNET, seed=0, channels=channels)
+    for size in ((64, 96), (256, 256)):
+        model.zero_grad()
+        logits = model(_image(*size, channels=channels))
+        assert logits.shape == (1, classes, *size)
+        logits.square().sum().backward()
         assert [name for name, p in model.named_parameters() if p.grad is None or not p.grad.any()] == []
+
+
+@pytest.mark.parametrize("channels", [1, 2, 4])
+def test_a_classic_unet_takes_any_number_of_channels(channels):
+    """Its first layer fits the image."""
+    model = build("unet", 2, **UNET, seed=0, channels=channels)
+    assert model(_image(8, 12, channels=channels)).shape == (1, 2, 8, 12)
+
+
+@pytest.mark.parametrize("network", ["unet", "resnet18", "swin_t"])
+def test_layers_hold_each_parameter_once_from_the_image_to_the_logits(network):
+    """Nothing is forgotten when layers open one after the other."""
+    model = build(network, 2, **UNET, seed=0)
+    layers = model.layers()
+    names = [name for layer in layers for name in layer]
+    assert sorted(names) == sorted(name for name, _ in model.named_parameters())
+    assert len(set(names)) == len(names)
+    assert all(layers)
+    assert layers[-1] == ["head.weight", "head.bias"]
+    parts = [layer[0].split(".")[0] for layer in layers]
+    assert parts == sorted(parts, key=["encoder", "decoder", "head"].index)
+
+
+def test_a_resnet_s_layers_are_its_stages():
+    """Its first convolution, then each group of blocks."""
+    layers = build("resnet18", 2, **UNET, seed=0).layers()
+    assert layers[0] == ["encoder.conv1.weight", "encoder.bn1.weight", "encoder.bn1.bias"]
+    for number in range(1, 5):
+        assert all(name.startswith(f"encoder.layer{number}.") for name in layers[number])
+
+
+def test_random_batch_normalisation_is_settled_on_images():
+    """Without statistics a deep encoder's values grow; with those of some images they do not."""
+    model, images = build("resnet50", 2, **UNET, seed=0), _image(64, 64, 4)
+
+    def size() -> float:
+        with torch.no_grad():
+            return float(list(model.encoder(model.scaling(images)).values())[-1].std())
+
+    assert size() > 15
+    settle(model, images.split(2))
+    assert 0.1 < size() < 5
+    norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
+    assert not any(norm.training for norm in norms)
+    assert {norm.momentum for norm in norms} == {0.1}
+
+
+def test_settling_changes_nothing_but_statistics_and_depends_on_the_images():
+    """Weights stay; same images, same statistics; other images, other ones."""
+    state = {}
+    for key, images in {"a": _image(32, 32), "b": _image(32, 32), "c": _image(64, 32)}.items():
+        model = build("resnet18", 2, **UNET, seed=0)
+        before = {name: value.clone() for name, value in model.named_parameters()}
+        settle(model, [images])
+        assert all(torch.equal(value, before[name]) for name, value in model.named_parameters())
+        state[key] = model.encoder.bn1.running_mean
+    assert torch.equal(state["a"], state["b"])
+    assert not torch.equal(state["a"], state["c"])
+
+
+def test_a_network_without_batch_normalisation_asks_for_no_image():
+    """The classic U-Net has nothing to settle."""
+
+    def images():
+        raise AssertionError
+        yield
+
+    settle(build("unet", 2, **UNET, seed=0), images())
 
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])

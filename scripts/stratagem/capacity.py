@@ -48,6 +48,7 @@ def make_room(progress: Progress, shapes: np.ndarray, options: Options, executio
     if execution.device == "cpu" and options.memory_mb is None:
         return
     before = progress.traces()
+    options.freezing.apply(progress.model, 1.0)  # when all is open that ever is
     try:
         pixels = _pixels_with_room(progress, shapes, options, execution)
     finally:

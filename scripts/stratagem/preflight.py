@@ -5,6 +5,7 @@ lists all that is missing, each in one sentence that names its key. What the job
 with the jobs' own sentences, before any of them starts.
 """
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,9 @@ from stratagem.device import require_gpu
 from stratagem.errors import ConfigError, DataError, DeviceError
 from stratagem.image import EXTENSIONS
 from stratagem.job import require_threads
+from stratagem.networks import UNET
 from stratagem.sample import fingerprint
-from stratagem.study import DataSource, Study, WeightsSource
+from stratagem.study import DataSource, RunSource, Study, WeightsSource, is_address, is_published
 
 __all__ = ["require"]
 
@@ -75,13 +77,59 @@ def _faults_of_folder(key: str, folder: str, demo: str) -> Iterator[str]:
 
 def _faults_of_weights(study: Study) -> Iterator[str]:
     for name, source in study.sources.items():
-        if not isinstance(source, WeightsSource) or source.is_address:
+        if isinstance(source, RunSource):
+            yield from _faults_of_run(study, name, source)
+        if (
+            not isinstance(source, WeightsSource)
+            or is_address(source.weights)
+            or is_published(source.weights)
+        ):
             continue
         key, path = f"sources.{name}.weights", source.weights
         if _is_pattern(path):
             yield f"{key}: expected a path without braces, but found {path}; give the file another name."
         elif not Path(path).is_file():
             yield f"{key}, {path}: expected a weights file, but found no file of that name; correct the path."
+
+
+def _faults_of_run(study: Study, name: str, source: RunSource) -> Iterator[str]:
+    """What is wrong with a run whose network strategies start from: it is not there, or not of their kind."""
+    key, folder = f"sources.{name}.run", Path(source.run)
+    if _is_pattern(source.run):
+        yield f"{key}: expected a path without braces, but found {folder}; give the folder another name."
+        return
+    missing = [part for part in ("model.safetensors", "cost.json") if not (folder / part).is_file()]
+    if missing:
+        yield f"{key}: expected a finished run's folder, but found no {missing[0]} in it: {folder}."
+        return
+    record = json.loads((folder / "cost.json").read_text(encoding="utf-8"))
+    held = _network(record["recipe"]["strategy"].get("network", UNET), record["recipe"]["unet"])
+    for user, strategy in study.strategies.items():
+        wanted = _network(strategy.network, study.unet.model_dump())
+        if strategy.init is not None and strategy.init.source == name and wanted != held:
+            yield (
+                f"{key}: expected the network of `strategies.{user}`, {wanted}, but found {held} in "
+                f"{folder}; make `network` and `unet` the same."
+            )
+    if _has_seen_the_test_images(study, record):
+        yield (
+            f"{key}: expected a run on other images, or on the same split, but the run in {folder} learned "
+            "from images that are tested here; take another run, or its study's `split`."
+        )
+
+
+def _network(network: str, unet: dict) -> str:
+    return f"{network} of width {unet['width']} and depth {unet['depth']}" if network == UNET else network
+
+
+def _has_seen_the_test_images(study: Study, record: dict) -> bool:
+    """Whether a run was on this study's own files, and not divided just as they are here."""
+    lineage = record.get("lineage")
+    if lineage is None or not all(Path(place).exists() for place in study.places):
+        return False
+    same_split = lineage["split"] == study.split.model_dump(mode="json")
+    divided_alike = same_split and lineage["folds"] == study.folds == 1
+    return not divided_alike and lineage["files"] == fingerprint(*study.places)
 
 
 def _is_pattern(path: str) -> bool:

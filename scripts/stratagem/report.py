@@ -316,12 +316,11 @@ def _strategies(study: dict) -> dict[str, dict[str, tuple]]:
 
 def _described(strategy: dict, training: dict) -> dict[str, str]:
     """One strategy of the study in words, by what they tell."""
-    loader, init = strategy["loader"], strategy["init"]
-    fixed = {"none": "", "encoder": ", encoder frozen"}
+    loader = strategy["loader"]
     return {
         "resolution": strategy["resolution"],
         "augmentation": strategy["augmentation"] or "none",
-        "first weights": f"{init['source']}{fixed[init['freeze']]}" if init else "random",
+        "first weights": _first_weights(strategy["init"]),
         "training images": f"{100 * loader['fraction']:g} %",
         "read from": loader["storage"],
         "order": _order(loader),
@@ -329,7 +328,22 @@ def _described(strategy: dict, training: dict) -> dict[str, str]:
         + ("" if loader["last"] == "fill" else f", last: {loader['last']}"),
         "network": strategy["network"],
         "learning rate": f"{strategy['learning_rate'] or training['learning_rate']:g}",
+        "budget": f"{100 * strategy['budget_share']:g} %",
     }
+
+
+def _first_weights(init: dict | None) -> str:
+    """Where a strategy's first weights come from, and which of them learn, in words."""
+    if init is None:
+        return "random"
+    held = {
+        "none": "",
+        "encoder": ", encoder frozen",
+        "all-but-last": ", all frozen but the last layer",
+        "gradual": f", opened from the last layer on, all by {100 * init['thaw']:g} % of the budget",
+    }
+    slower = "" if init["rate"] == 1 else f", at {init['rate']:g} times the rate"
+    return init["source"] + held[init["freeze"]] + slower
 
 
 def _order(loader: dict) -> str:

@@ -4,9 +4,11 @@ A run is a function of its recipe and its input files: the same on the same kind
 else the machine is doing. Pretraining a source is the same run on another data set, without a split.
 """
 
+import contextlib
 import json
 import logging
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -34,14 +36,15 @@ from stratagem.split import select
 from stratagem.storage import BYTES_OF_A_PIXEL, Files, Memory, Storage
 from stratagem.study import Delivery, Recipe
 from stratagem.training import Options, begin, fit
-from stratagem.transfer import adopt, freeze, read_weights
-from stratagem.unet import build
+from stratagem.transfer import Freezing, adopt, freezing, read_weights
+from stratagem.unet import build, settle
 
 __all__ = ["Inputs", "examine", "load_model", "storage_of", "train"]
 
 log = logging.getLogger("stratagem")
 
 LOOKED_AT = 16  # images: enough to see whether a network says one thing to all
+SETTLED_ON = 32  # images: enough for the statistics of random weights
 
 
 @dataclass(frozen=True)
@@ -126,18 +129,21 @@ def train(
         execution = choose(device, recipe.threads, deterministic=recipe.deterministic)
         log.info("%s, %d threads: %s", execution.device, recipe.threads, execution.why)
         records = Records(folder / "state", _depends(recipe, inputs, execution, origin), record_every_s)
-        model = execution.place(_model(recipe, inputs, folder).train())
+        model, frozen = _model(recipe, inputs, folder)
+        model = execution.place(model.train())
         loader = _loader(recipe, inputs, execution, delivery)
-        progress = _trained(recipe, inputs, model, loader, execution, records, started)
+        if inputs.weights is None:
+            settle(model, _first_images(loader, execution))
+        options = replace(_options(recipe), freezing=frozen)
+        progress = _trained(recipe, inputs, model, loader, options, execution, records, started)
         _write(recipe, inputs, progress, loader, execution, origin, folder)
         records.clear()
 
 
-def _trained(recipe, inputs, model, loader, execution, records, started) -> Progress:
+def _trained(recipe, inputs, model, loader, options, execution, records, started) -> Progress:
     """The run, at its end."""
     images = len(pd.unique(loader.storage.names))
     log.info("%d training images, %d batches made ahead", images, loader.ahead - 1)
-    options = _options(recipe)
     progress = begin(model, options, started)
     make_room(progress, loader.storage.shapes, options, execution)
     torch.manual_seed(recipe.seed)  # for networks that drop some of their values by chance
@@ -219,15 +225,26 @@ def _build(recipe: Recipe) -> torch.nn.Module:
     )
 
 
-def _model(recipe: Recipe, inputs: Inputs, folder: Path) -> torch.nn.Module:
+def _model(recipe: Recipe, inputs: Inputs, folder: Path) -> tuple[torch.nn.Module, Freezing]:
+    """The network with its first weights, and what of them is held fixed."""
     model = _build(recipe)
-    if inputs.weights is not None:
-        prefix = "encoder." if recipe.strategy.network != "unet" else ""
-        table = adopt(model, read_weights(inputs.weights), prefix)
-        log.info("weights: %s", ", ".join(f"{n} {fate}" for fate, n in table["fate"].value_counts().items()))
-        write_table(table, folder / "transfer.csv")
-        freeze(model, recipe.strategy.init.freeze)
-    return model
+    if inputs.weights is None:
+        return model, Freezing()
+    table = adopt(model, read_weights(inputs.weights))
+    log.info("weights: %s", ", ".join(f"{n} {fate}" for fate, n in table["fate"].value_counts().items()))
+    log.info("not taken as they are:\n%s", table[table["fate"] != "taken"].to_string(index=False))
+    write_table(table, folder / "transfer.csv")
+    return model, freezing(model, table, recipe.strategy.init)
+
+
+def _first_images(loader: Loader, execution: Execution) -> Iterator[torch.Tensor]:
+    """The first batches, on the device."""
+    seen = 0
+    with contextlib.closing(loader.batches()) as stream:
+        while seen < SETTLED_ON:
+            batch = next(stream)
+            seen += len(batch)
+            yield execution.images(batch.image)
 
 
 def _loader(recipe: Recipe, inputs: Inputs, execution: Execution, delivery: Delivery) -> Loader:
@@ -307,7 +324,7 @@ def _constant(matrix: np.ndarray, classes: tuple[str, ...]) -> str | None:
 
 
 def _cost(progress: Progress, execution: Execution) -> dict:
-    parameters = [(p.numel(), p.requires_grad) for p in progress.model.parameters()]
+    groups = progress.optimizer.param_groups
     spent = progress.spent
     used = asdict(spent)
     del used["losses"]
@@ -319,8 +336,8 @@ def _cost(progress: Progress, execution: Execution) -> dict:
         "micro_batch_pixels": progress.micro_batch_pixels,
         "retried": progress.exact,
         "incidents": progress.incidents,
-        "parameters": sum(n for n, _ in parameters),
-        "trainable": sum(n for n, open_ in parameters if open_),
+        "parameters": sum(parameter.numel() for parameter in progress.model.parameters()),
+        "trainable": sum(parameter.numel() for group in groups for parameter in group["params"]),
         "execution": chosen.as_record(),
     }
 
@@ -329,6 +346,7 @@ def _loading(progress: Progress, loader: Loader) -> dict:
     """What the loader could do, a worker, and what it held."""
     spent = progress.spent
     return {
+        "samples": len(loader.storage.names),
         "workers": loader.workers,
         "loader_mb": loader.held_mb,
         "loader_images_per_s": spent.shown / spent.making_s,

@@ -8,6 +8,7 @@ A strategy is data: it names a resolution, an augmentation and a source, and set
 """
 
 import difflib
+import itertools
 import json
 import re
 from dataclasses import asdict
@@ -31,15 +32,18 @@ from pydantic import (
 )
 
 from stratagem.errors import ConfigError
+from stratagem.networks import CLASSIFIERS, STRIDE, UNET
 from stratagem.presets import PRESETS
 from stratagem.transforms import TRANSFORMS, Policy, Strength, unsafe
 
-__all__ = ["Delivery", "Recipe", "Study", "read_study", "schema"]
+__all__ = ["Delivery", "Init", "Recipe", "Study", "is_address", "is_published", "read_study", "schema"]
 
 NAME = r"^[a-z0-9][a-z0-9-]*$"
 DIGEST = r"^[0-9a-f]{64}$"
 COLOUR = r"^#[0-9a-fA-F]{6}$"
 FIT = r"^(median|largest|p[1-9][0-9]?)$"
+THAW = 0.5
+PUBLISHED = r"[A-Z][A-Z0-9_]*"  # names such as DEFAULT, IMAGENET1K_V2
 Name = Annotated[str, StringConstraints(pattern=NAME)]
 Share = Annotated[float, Field(gt=0, le=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
@@ -48,7 +52,16 @@ Colour = Annotated[str, StringConstraints(pattern=COLOUR)]
 Channel = Annotated[int, Field(ge=0)]
 Probability = Annotated[float, Field(ge=0, le=1)]
 
-STRIDE_OF_CLASSIFIER = 32  # pixels: a ResNet halves its input five times
+
+def _network(given: str) -> str:
+    if given == UNET or given in CLASSIFIERS:
+        return given
+    close = difflib.get_close_matches(given, sorted(CLASSIFIERS), n=3)
+    hint = f"perhaps {', '.join(close)}" if close else "docs/transfer.md lists them"
+    raise ValueError(f"expected {UNET} or a classifier of torchvision's, but found {given!r}; {hint}")
+
+
+Network = Annotated[str, AfterValidator(_network)]
 
 # What a user should have written, by pydantic's kind of fault; its own words are those of Python.
 EXPECTED = {
@@ -166,6 +179,10 @@ class Budget(Options):
         if (self.images is None) == (self.steps is None):
             raise ValueError("set exactly one of `images` and `steps`")
         return self
+
+    def share(self, part: float) -> "Budget":
+        """A part of it, one image or step at least."""
+        return Budget(**{unit: max(1, round(part * count)) for unit, count in self if count is not None})
 
 
 class Unet(Options):
@@ -427,42 +444,83 @@ class DataSource(DataSet):
 
 
 class WeightsSource(Options):
-    """A classifier's weights, from a file or an address."""
+    """Weights by name, from a file or from an address."""
 
-    weights: str = Field(description="A .safetensors or .pth file, or an http(s) address of one.")
+    weights: str = Field(
+        description="A name of torchvision's for weights of `network`, such as DEFAULT; or a .safetensors or "
+        ".pth file, or an http(s) address of one."
+    )
     sha256: str | None = Field(
         None, pattern=DIGEST, description="Digest of the file; required for an address."
     )
-    network: Literal["resnet18"] = Field("resnet18", description="The classifier they belong to.")
+    network: Network | None = Field(
+        None,
+        description="What they belong to: unet, or a classifier. Needed where `weights` is a name; else what "
+        "the strategy has.",
+    )
 
     @model_validator(mode="after")
-    def _address_needs_a_digest(self) -> "WeightsSource":
-        if self.is_address and self.sha256 is None:
+    def _digest_where_it_belongs(self) -> "WeightsSource":
+        if is_address(self.weights) and self.sha256 is None:
             raise ValueError("`sha256` is required where `weights` is an address")
+        if is_published(self.weights) and self.sha256 is not None:
+            raise ValueError(
+                f"`sha256` is of a file or an address; the weights `{self.weights}` bring their own"
+            )
+        if is_published(self.weights) and self.network in (None, UNET):
+            raise ValueError(
+                f"`weights: {self.weights}` is a name of a classifier's weights; set `network` to it"
+            )
         return self
 
-    @property
-    def is_address(self) -> bool:
-        """Whether the weights are fetched from the net, not read from a file."""
-        return self.weights.startswith(("http://", "https://"))
+
+class RunSource(Options):
+    """The network that a run of another study ended with."""
+
+    run: str = Field(description="The run's folder: results/<study>/runs/<strategy>/fold<fold>/seed<seed>.")
+
+
+def is_address(weights: str) -> bool:
+    """Whether weights are fetched from the net, not read from a file."""
+    return weights.startswith(("http://", "https://"))
+
+
+def is_published(weights: str) -> bool:
+    """Whether weights are a name that torchvision gives to some, not a file."""
+    return re.fullmatch(PUBLISHED, weights) is not None
 
 
 def _kind_of_source(value: Any) -> str:
     given = value if isinstance(value, dict) else getattr(value, "__dict__", {})
-    return "weights" if "weights" in given else "data"
+    return next((key for key in ("weights", "run") if key in given), "data")
 
 
+SOURCES = {"data": DataSource, "weights": WeightsSource, "run": RunSource}
 Source = Annotated[
-    Annotated[DataSource, Tag("data")] | Annotated[WeightsSource, Tag("weights")],
+    Annotated[DataSource, Tag("data")]
+    | Annotated[WeightsSource, Tag("weights")]
+    | Annotated[RunSource, Tag("run")],
     Discriminator(_kind_of_source),
 ]
 
 
 class Init(Options):
-    """Where the first weights come from."""
+    """Where the first weights come from, and which of them learn."""
 
     source: Name = Field(description="A name under `sources`.")
-    freeze: Literal["none", "encoder"] = Field("none", description="Which taken layers stay fixed.")
+    freeze: Literal["none", "encoder", "all-but-last", "gradual"] = Field(
+        "none",
+        description="What stays as it was taken: none; encoder; all-but-last: all but the new last layer; "
+        "gradual: all taken layers at first, which then open one after the other from the last to the first.",
+    )
+    thaw: Share = Field(THAW, description="Of `gradual`: share of the budget after which all are open.")
+    rate: float = Field(1.0, gt=0, description="The layers that were taken learn at this times the rate.")
+
+    @model_validator(mode="after")
+    def _own_keys(self) -> "Init":
+        if self.freeze != "gradual" and self.thaw != THAW:
+            raise ValueError(f"`thaw` belongs to `freeze: gradual`, not to `{self.freeze}`")
+        return self
 
 
 class Loader(Options):
@@ -548,13 +606,19 @@ class Strategy(Options):
     augmentation: Name | None = Field(None, description="A name under `augmentations`.")
     init: Init | None = Field(None, description="Transfer; without it weights start at random.")
     loader: Loader = Field(Loader(), description="Which images, from where, in which order.")
-    network: Literal["unet", "resnet18"] = Field(
-        "unet", description="unet: the classic one. resnet18: a U-Net on a ResNet-18 encoder."
+    network: Network = Field(
+        UNET,
+        description="unet: the classic one. Else a classifier of torchvision's, such as resnet18: a U-Net "
+        "on its encoder.",
     )
     learning_rate: float | None = Field(None, gt=0, description="Instead of the common rate.")
+    budget_share: Share = Field(1.0, description="Of the study's budget, for curves over budgets.")
     reference: Name | None = Field(
-        None, description="The strategy it is compared with; without it `report.baseline`."
+        None,
+        description="The strategy it is compared with; without it `report.baseline`, and where a "
+        "classifier's weights are taken the same network with random ones.",
     )
+    compared: bool = Field(True, description="false: it only serves others as their reference.")
 
 
 NAMED = {  # the parts of a study in which a user gives the names
@@ -630,12 +694,13 @@ class Study(DataSet):
     def stride(self, resolution: str) -> int:
         """Pixels: what a frame's sides are multiples of, for all networks that use the resolution."""
         users = [strategy for strategy in self.strategies.values() if strategy.resolution == resolution]
-        deep = any(strategy.network != "unet" for strategy in users)
-        return max(2**self.unet.depth, STRIDE_OF_CLASSIFIER if deep else 1)
+        deep = any(strategy.network != UNET for strategy in users)
+        return max(2**self.unet.depth, STRIDE if deep else 1)
 
     def run(self, strategy: str, fold: int, seed: int) -> Recipe:
         """The recipe of one run of a strategy."""
-        return self._recipe(strategy, self.strategies[strategy], fold, seed, self, self.budget)
+        chosen = self.strategies[strategy]
+        return self._recipe(strategy, chosen, fold, seed, self, self.budget.share(chosen.budget_share))
 
     def pretraining(self, name: str) -> Recipe:
         """The recipe that teaches a source's U-Net: all its images, at its own budget."""
@@ -653,7 +718,8 @@ class Study(DataSet):
         pairs = data.swaps if strategy.augmentation else ()
         return Recipe(
             name=name,
-            strategy=strategy.model_copy(update={"reference": None}),  # it decides no training
+            # What it is compared with decides no training.
+            strategy=strategy.model_copy(update={"reference": None, "compared": True}),
             fold=fold,
             seed=seed,
             classes=data.classes,
@@ -678,14 +744,15 @@ class Study(DataSet):
         return record | {"folds": self.folds}
 
     def reference(self, strategy: str) -> str | None:
-        """The strategy that this one is compared with; None for the baseline itself."""
-        if strategy == self.report.baseline:
+        """The strategy that this one is compared with; None for the baseline and those that only serve."""
+        chosen = self.strategies[strategy]
+        if strategy == self.report.baseline or not chosen.compared:
             return None
-        return self.strategies[strategy].reference or self.report.baseline
+        return chosen.reference or self.report.baseline
 
 
 def read_study(config: dict) -> Study:
-    """The config as a frozen study.
+    """The config as a frozen study, with the controls of its strategies that take a classifier's weights.
 
     Parameters
     ----------
@@ -704,10 +771,44 @@ def read_study(config: dict) -> Study:
     except ValidationError as error:
         faults += [_sentence(fault) for fault in _innermost(error.errors())]
     faults += _dangling(config)
-    faults += _contradictions(study) if study else []
+    if study:
+        study = _with_controls(study)
+        faults += _contradictions(study)
     if faults:
         raise ConfigError(faults)
     return study
+
+
+def _with_controls(study: Study) -> Study:
+    """The study with a strategy of random weights for each that takes weights for a classifier's encoder.
+
+    The effect of the weights is read against this control; the effect of the network is the control's own.
+    Where a strategy of the study is already the same but for its first weights, it is the control.
+    """
+    strategies: dict[str, Strategy] = {}
+    for name, strategy in study.strategies.items():
+        if strategy.init is not None and strategy.network != UNET:
+            control = strategy.model_copy(update={"init": None, "reference": None, "compared": True})
+            own = _same(control, study.strategies | strategies) or _free_name(
+                f"random-{strategy.network.replace('_', '-')}", study.strategies | strategies
+            )
+            strategies.setdefault(own, study.strategies.get(own, control))
+            if name != study.report.baseline:
+                strategy = strategy.model_copy(update={"reference": strategy.reference or own})
+        strategies.setdefault(name, strategy)
+    return study.model_copy(update={"strategies": strategies})
+
+
+def _same(control: Strategy, strategies: dict[str, Strategy]) -> str | None:
+    """The strategy that trains just as the control would."""
+    apart = {"reference", "compared"}
+    wanted = control.model_dump(exclude=apart)
+    return next((name for name, one in strategies.items() if one.model_dump(exclude=apart) == wanted), None)
+
+
+def _free_name(name: str, taken: dict[str, Strategy]) -> str:
+    numbered = (name if number == 1 else f"{name}-{number}" for number in itertools.count(1))
+    return next(candidate for candidate in numbered if candidate not in taken)
 
 
 def schema() -> str:
@@ -790,7 +891,7 @@ def _section(loc: tuple, tag: str | None) -> type[Options]:
     """The declared section that holds the last key of a place in the config."""
     section, rest = Study, loc
     if loc[0] in NAMED and len(loc) > 2:
-        section, rest = WeightsSource if tag == "weights" else NAMED[loc[0]], loc[2:]
+        section, rest = SOURCES.get(tag, NAMED[loc[0]]), loc[2:]
     for part in rest[:-1]:
         annotation = section.model_fields[part].annotation
         inner = (annotation, *get_args(annotation))
@@ -924,14 +1025,36 @@ def _faults_of_strategy(study: Study, name: str, strategy: Strategy) -> list[str
         faults.append(f"strategies.{name}.reference: the baseline is compared with nothing; remove this key.")
     elif strategy.reference == name:
         faults.append(f"strategies.{name}.reference: a strategy cannot be compared with itself.")
-    source = study.sources.get(strategy.init.source) if strategy.init else None
-    network = source.network if isinstance(source, WeightsSource) else "unet"
-    if source and network != strategy.network:
+    other = study.strategies.get(study.reference(name) or name, strategy)
+    if other.budget_share != strategy.budget_share:
         faults.append(
-            f"strategies.{name}.init.source: `{strategy.init.source}` holds weights of a {network}, but "
-            f"the strategy's network is {strategy.network}; set `network: {network}`."
+            f"strategies.{name}.budget_share: {strategy.budget_share:g} is compared with "
+            f"{other.budget_share:g} of `{study.reference(name)}`; name a `reference` of the same share, or "
+            "set `compared: false`."
         )
-    return faults
+    return faults + (_faults_of_init(study, name, strategy) if strategy.init else [])
+
+
+def _faults_of_init(study: Study, name: str, strategy: Strategy) -> list[str]:
+    source, key = study.sources.get(strategy.init.source), f"strategies.{name}.init"
+    if source is None or isinstance(source, RunSource):  # what a run holds stands beside it
+        return []
+    network = (source.network or strategy.network) if isinstance(source, WeightsSource) else UNET
+    if network != strategy.network:
+        return [
+            f"{key}.source: `{strategy.init.source}` holds weights of {network}, but the strategy's network "
+            f"is {strategy.network}; set `network: {network}`."
+        ]
+    if (
+        isinstance(source, WeightsSource)
+        and is_published(source.weights)
+        and strategy.init.freeze == "all-but-last"
+    ):
+        return [
+            f"{key}.freeze: a classifier's weights fill the encoder alone, so all-but-last would hold a "
+            "random decoder fixed; set `freeze: encoder`."
+        ]
+    return []
 
 
 if __name__ == "__main__":

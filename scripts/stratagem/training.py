@@ -16,7 +16,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Generator, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -31,6 +31,7 @@ from stratagem.labels import IGNORE
 from stratagem.loader import Batch
 from stratagem.progress import Progress, Spent
 from stratagem.records import Records, State
+from stratagem.transfer import Freezing
 
 __all__ = ["Options", "begin", "fit", "gradients", "learning_rate", "losses", "step"]
 
@@ -63,6 +64,8 @@ class Options:
         What the process may hold in main memory, on a CPU; see `stratagem.capacity`.
     swaps : pairs of int
         Classes that are each other's mirror images.
+    freezing : Freezing
+        What learns from when on.
     """
 
     batch_size: int
@@ -75,6 +78,7 @@ class Options:
     steps: int | None = None
     memory_mb: int | None = None
     swaps: tuple[tuple[int, int], ...] = ()
+    freezing: Freezing = field(default_factory=Freezing)
 
     @property
     def peak_rate(self) -> float:
@@ -83,7 +87,7 @@ class Options:
 
 
 def begin(model: torch.nn.Module, options: Options, since: float | None = None) -> Progress:
-    """A run at its start: the network on its device, and an optimizer of what is trainable in it.
+    """A run at its start: the network on its device, and an optimizer of what ever learns in it.
 
     Parameters
     ----------
@@ -92,8 +96,8 @@ def begin(model: torch.nn.Module, options: Options, since: float | None = None) 
     since : float, optional
         See `Progress`.
     """
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.AdamW(trained, lr=0.0, weight_decay=options.weight_decay, fused=True)
+    groups = options.freezing.groups(model)
+    optimizer = torch.optim.AdamW(groups, lr=0.0, weight_decay=options.weight_decay, fused=True)
     return Progress(model, optimizer, options.micro_batch_pixels, since)
 
 
@@ -252,6 +256,7 @@ def step(progress: Progress, batch: Batch, options: Options, execution: Executio
     batch = _within_budget(whole, options, spent)
     # The middle of the step's own share: the first rate is not zero, the last one nearly is.
     middle = _share(spent, options) + 0.5 * _share_of(batch, options)
+    options.freezing.apply(progress.model, _share(spent, options))
     with contextlib.ExitStack() as undone:
         undone.callback(progress.remove_traces, progress.traces())
         loss, norm = gradients(progress.model, batch, progress.micro_batch_pixels, options, execution)
@@ -259,7 +264,7 @@ def step(progress: Progress, batch: Batch, options: Options, execution: Executio
             raise _diverged(progress, batch, options, execution, loss, norm)
         with uninterrupted():
             for group in progress.optimizer.param_groups:
-                group["lr"] = learning_rate(middle, options.peak_rate, options.warmup)
+                group["lr"] = group["factor"] * learning_rate(middle, options.peak_rate, options.warmup)
             progress.optimizer.step()
             _count(spent, batch, loss)
             spent.making_s += whole.making_s

@@ -45,3 +45,71 @@ def test_a_missing_weights_file_is_told_in_a_sentence(classifier):
     assert said.returncode != 0
     assert "resnet18.pth: expected a weights file, but found no file of that name" in said.stdout
     assert "Traceback" not in said.stdout
+
+
+@pytest.fixture
+def published(clone, tmp_path, monkeypatch):
+    """A study of ImageNet's weights by name, whose file lies in torch's cache; none is on the net."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    cache = tmp_path / "hub" / "checkpoints"
+    cache.mkdir(parents=True)
+    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")  # nobody answers there
+    clone.study(
+        seeds=[1],
+        budget={"images": 2},
+        sources={"imagenet": {"weights": "DEFAULT", "network": "shufflenet_v2_x0_5"}},
+        strategies={
+            "baseline": {"resolution": "resize", "loader": {"fraction": 0.1, "batch_size": 2}},
+            "tuned": {
+                "resolution": "resize",
+                "network": "shufflenet_v2_x0_5",
+                "init": {"source": "imagenet"},
+                "loader": {"fraction": 0.1, "batch_size": 2},
+            },
+        },
+    )
+    return clone
+
+
+def test_prefetch_without_a_network_says_which_file_to_put_where(published, tmp_path):
+    """One sentence with the address and the path; nothing half-written is left."""
+    said = published.snakemake("prefetch")
+    assert said.returncode != 0
+    assert f"put the file at {tmp_path}/hub/checkpoints/shufflenetv2_x0.5-f707e7126e.pth" in said.stdout
+    assert "Traceback" not in said.stdout
+    assert not list((tmp_path / "hub" / "checkpoints").iterdir())
+
+
+def test_a_classifier_s_control_is_planned_beside_it(published):
+    """Weights by name: one more strategy trains, with random weights."""
+    planned = published.planned()
+    assert (planned["train"], planned["evaluate"], planned["fetch"]) == (3, 3, 1)
+
+
+def test_prefetch_fetches_all_that_a_study_needs_from_elsewhere(classifier):
+    """A local file here; the runs then find it."""
+    said = classifier.snakemake("prefetch")
+    assert said.returncode == 0, said.stdout
+    assert (classifier.folder / "results/tiny/sources/imagenet/model.safetensors").is_file()
+    assert "fetch" not in classifier.planned()
+
+
+def test_a_run_of_another_study_is_a_source(classifier):
+    """A study goes on from the network that another one ended with."""
+    run = "results/tiny/runs/random-resnet18/fold0/seed1"
+    assert classifier.snakemake(f"{run}/model.safetensors").returncode == 0
+    strategies = {
+        name: {"resolution": "resize", "network": "resnet18", "loader": {"fraction": 0.1, "batch_size": 2}}
+        for name in ("baseline", "further")
+    }
+    strategies["further"]["init"] = {"source": "run", "freeze": "all-but-last"}
+    classifier.study(
+        study="next", seeds=[1], budget={"images": 2}, sources={"run": {"run": run}}, strategies=strategies
+    )
+    said = classifier.snakemake()
+    assert said.returncode == 0, said.stdout
+    fates = pd.read_csv(classifier.folder / "results/next/runs/further/fold0/seed1/transfer.csv")
+    assert set(fates.loc[fates["fate"] != "taken", "tensor"]) == {"head.weight", "head.bias"}
+    costs = pd.read_csv(classifier.folder / "results/next/report/tables/costs.csv").set_index("strategy")
+    assert costs.loc["further", "pretraining_cpu_s"] > 0

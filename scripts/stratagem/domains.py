@@ -1,0 +1,73 @@
+"""A folder of images of two domains as two sample sheets: dark and light background.
+
+The rule: an image is light if the median of its grey values is 128 or more, else dark. The median is the
+background's, as long as this takes more than half of the image. It tells fluorescence from stained and
+bright-field images of cells, and is meant for a study of transfer from one to the other.
+"""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from stratagem.errors import DataError
+from stratagem.files import replacing_folder, write_table
+from stratagem.image import read_image
+from stratagem.sample import find
+
+__all__ = ["LIGHT", "divide"]
+
+LIGHT = 128  # of 0 to 255
+
+
+def divide(images: str | Path, masks: str | Path, out: str | Path) -> list[str]:
+    """Write ``dark.csv`` and ``light.csv``: `image`, `mask`, as paths relative to the sheets' folder.
+
+    Parameters
+    ----------
+    images, masks : path
+        Folders whose files have the same names.
+    out : path
+        The folder to make.
+
+    Returns
+    -------
+    list of str
+        What was done, in sentences.
+
+    Raises
+    ------
+    DataError
+        If an image has no mask or cannot be read, all are of one kind, or the folder holds something.
+    """
+    found, final = find(str(images), str(masks), "{stem}", None), Path(out).resolve()
+    if found.problems:
+        file, reason = found.problems[0]
+        raise _unusable("an image with its mask", reason, file, "Add it, or move the file away.")
+    if final.exists() and any(final.iterdir()):
+        raise _unusable("a new folder, or an empty one", "one in use", str(out), "Name another one.")
+    rows = [
+        {"image": one.image, "mask": one.masks[0], "light": _is_light(one.image)} for one in found.samples
+    ]
+    table = pd.DataFrame(rows, columns=["image", "mask", "light"])
+    if table["light"].nunique() < 2:
+        raise _unusable("dark and light images", "one kind alone", str(images), "They need no division.")
+    for column in ("image", "mask"):
+        table[column] = [Path(os.path.relpath(path, final)).as_posix() for path in table[column]]
+    with replacing_folder(final) as made:
+        for light, name in ((False, "dark"), (True, "light")):
+            write_table(table.loc[table["light"] == light, ["image", "mask"]], made / f"{name}.csv")
+    count = int(table["light"].sum())
+    return [
+        f"{len(table) - count} dark images: {Path(out, 'dark.csv')}",
+        f"{count} light images: {Path(out, 'light.csv')}",
+    ]
+
+
+def _is_light(image: Path) -> bool:
+    return bool(np.median(read_image(image).mean(axis=2)) >= LIGHT)
+
+
+def _unusable(expected: str, found: str, where: str, remedy: str) -> DataError:
+    return DataError(expected=expected, found=found, where=where, remedy=remedy)
