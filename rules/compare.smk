@@ -17,6 +17,7 @@ COMPARISON = {
     "metric": STUDY.report.metric,
     "margin": STUDY.report.margin,
     "classes": list(STUDY.classes),
+    "arms": STUDY.arms(),
 }
 ROUND_TRIPS = {
     name: f"{RESULTS}/resolutions/{strategy.resolution}/roundtrip.parquet"
@@ -43,9 +44,10 @@ rule compare:
         scores=f"{TABLES}/scores.csv",
         sizes=f"{TABLES}/sizes.csv",
         costs=f"{TABLES}/costs.csv",
+        savings=f"{TABLES}/savings.csv",
         documents=expand(
             f"{TABLES}/{{table}}.{{kind}}",
-            table=["comparison", "scores", "sizes", "costs"],
+            table=["comparison", "scores", "sizes", "costs", "savings"],
             kind=["md", "tex"],
         ),
     log:

@@ -56,6 +56,17 @@ def _means(names=("baseline", "resize"), score=0.7) -> pd.Series:
     return pd.Series(score, index=list(names))
 
 
+def _savings(high=0.2, budgets=(100,)) -> pd.DataFrame:
+    rows = [
+        (arm, budget, size, 0.1, 0.05, high)
+        for arm in ("fine-tuned", "frozen")
+        for budget in budgets
+        for size in (8, 80)
+    ]
+    columns = ["arm", "budget_images", "train_images", "difference", "low", "high"]
+    return pd.DataFrame(rows, columns=columns)
+
+
 def _picture(value=90) -> tuple[np.ndarray, np.ndarray]:
     """A grey image of 20 x 30 and a mask with two classes and an ignored corner."""
     mask = np.zeros((20, 30), np.uint8)
@@ -96,6 +107,10 @@ DRAWN = {
     "cost-pretraining": (
         lambda: figures.cost(_costs(), _means(), "Dice"),
         lambda: figures.cost(_costs(pretraining=[np.nan, 30.0]), _means(), "Dice"),
+    ),
+    "transfer": (
+        lambda: figures.transfer(_savings(), "Dice", 0.01),
+        lambda: figures.transfer(_savings(high=0.3), "Dice", 0.01),
     ),
     "example": (_example, lambda: _example(value=91)),
 }
@@ -240,6 +255,19 @@ def test_pretraining_is_a_tail():
     tables = [_costs(cpu_s=[10.0, 100.0], pretraining=values) for values in ([np.nan] * 2, [90.0, np.nan])]
     lines = [figures.cost(table, _means(), "Dice").count('<g id="line2d_') for table in tables]
     assert lines[1] == lines[0] + 1
+
+
+def test_transfer_is_drawn_over_the_labelled_images():
+    """An arm and a budget are a line, named; each number of images tried is a mark of the axis."""
+    words = _words(figures.transfer(_savings(budgets=(100, 1000)), "IoU", 0.01))
+    assert {"8", "80", "fine-tuned", "frozen", "100 images a run", "1,000 images a run"} <= words
+    assert "labelled images to train on" in words and "difference of IoU from the control" in words
+
+
+@pytest.mark.filterwarnings("error")
+def test_transfer_without_intervals_is_drawn_without_a_warning():
+    """One seed."""
+    _parsed(figures.transfer(_savings(high=np.nan).assign(low=np.nan), "Dice", 0.01))
 
 
 def test_an_example_shows_truth_and_every_prediction():

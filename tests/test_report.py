@@ -25,7 +25,7 @@ SAMPLES = ["a", "b", "sub/c"]
 COST = {"images": 6, "steps": 300, "epochs": 1, "pixels": 9e6, "train_images": 2, "training_s": 8.0}
 COST |= {"waiting_s": 2.0, "validation_s": 1.0, "cpu_s": 9.0, "peak_memory_mb": 100.0}
 COST |= {"images_per_s": 0.75, "loader_images_per_s": 2.0, "loader_mb_per_s": 0.5, "loader_mb": 8.0}
-COST |= {"recording_s": 0.0, "resumes": 0, "retried": False, "incidents": []}
+COST |= {"samples": 2, "recording_s": 0.0, "resumes": 0, "retried": False, "incidents": []}
 COST |= {"mapped_mb": 40.0, "reading_share": 0.3, "mixing": 1.0}
 COST |= {"parameters": 50, "trainable": 50, "recipe": {"threads": 1}, "source": "abc"}
 COST |= {"execution": {"device": "cpu", "dtype": "float32", "layout": "contiguous_format", "why": "a reason"}}
@@ -53,6 +53,8 @@ class Study:
     problems: str | None = None
     copies: dict = field(default_factory=dict)  # the sample that a sample is a duplicate of
     lost: dict = field(default_factory=dict)  # of a strategy: pixels of each object that its plan loses
+    arms: dict = field(default_factory=dict)  # of a strategy that starts from other weights
+    fates: dict = field(default_factory=dict)  # of a strategy: rows of its transfer.csv
 
     def stored(self, folder) -> Stored:
         """Every file that a report reads, written by hand in the documented layout."""
@@ -74,11 +76,12 @@ class Study:
         if self.problems is not None:
             problems.write_text(self.problems)
         others = {name: self.baseline for name in self.strategies if name != self.baseline}
-        design = Design(others, self.metric, 0.01, list(self.classes))
+        design = Design(others, self.metric, 0.01, list(self.classes), self.arms)
         round_trips = {name: self._round_trip(folder, name) for name in self.lost}
         sources = {name: folder / "sources" / f"{name}.json" for name in self.taught}
         for name, path in sources.items():
-            write_json({"cpu_s": 5.0, "constant": self.taught[name]}, path)
+            record = {"cpu_s": 5.0, "images": 40, "training_s": 4.0, "constant": self.taught[name]}
+            write_json(record, path)
         tables.write(tables.make(runs, index, sources, round_trips, design), folder / "tables")
         return Stored(self._config(), "1.2.3", folder / "tables", runs, index, splits, problems, [plan])
 
@@ -152,9 +155,13 @@ class Study:
             found = counts(confusion(self._truth(sample), predicted, len(self.classes)))
             parts.append(pd.DataFrame({"sample": sample, "class": range(len(self.classes))} | found))
         write_table(pd.concat(parts).assign(**keys), run / "evaluation.parquet")
-        history = pd.DataFrame({"share": [0.5, 0.8, 1.0], "val_dice": [0.2, 0.5, 0.5 + self.rise]})
+        curve = {"share": [0.5, 0.8, 1.0], "images": [3, 5, 6], "val_dice": [0.2, 0.5, 0.5 + self.rise]}
+        history = pd.DataFrame(curve)
         write_table(history.assign(**keys), run / "history.parquet")
         write_json(keys | COST | self.costs.get(strategy, {}), run / "cost.json")
+        if strategy in self.fates:
+            columns = ["tensor", "shape", "fate", "why"]
+            write_table(pd.DataFrame(self.fates[strategy], columns=columns), run / "transfer.csv")
         return run
 
 
@@ -623,6 +630,53 @@ def test_what_stays_fixed_is_told_in_words(tmp_path, init, told):
     """Each way of freezing has its own."""
     page = _rendered(tmp_path, told={"full-data": {"init": {"source": "cells"} | init}})
     assert any(row[:1] == ["full-data"] and told in row for row in page.rows)
+
+
+FATES = [
+    ("decoder.0.weight", "2x2", "taken", "same name and shape"),
+    ("encoder.0.bias", "2", "taken", "same name and shape"),
+    ("encoder.0.weight", "2x3x3x3", "adapted", "from 1 channels to 3"),
+    ("head.weight", "2x2", "new", "the last layer is replaced"),
+    ("fc.weight", "9x2", "left", "the network has no such layer"),
+]
+
+
+def test_what_transfer_saves_is_told(tmp_path):
+    """In words first, then the table, and what was taken of the weights; the source's cost apart."""
+    arms = {"full-data": "full-data", "same": "full-data"}
+    costs = {"same": {"train_images": 9, "images_per_s": 1.5}}
+    page = _rendered(tmp_path, arms=arms, costs=costs, fates={"full-data": FATES}, taught={"full-data": None})
+    assert "What transfer saves" in page.text
+    assert "full-data came to what baseline ends with (validation Dice 0.500) after 5 images" in page.text
+    assert "Its source took 40 images and 4 s, once." in page.text
+    found = "cannot tell yet at 2; cannot tell yet at 9"
+    assert f"is not shown to be worth it where labelled images are fewest ({found})." in page.text
+    assert [
+        "full-data",
+        "taken",
+        "same name and shape",
+        "2",
+        "decoder.0.weight",
+        "encoder.0.bias",
+    ] in page.rows
+    assert ["full-data", "adapted", "from 1 channels to 3", "1", *["encoder.0.weight"] * 2] in page.rows
+    assert (tmp_path / "report" / "figures" / "transfer.svg").is_file()
+    row = next(row for row in page.rows if row[:4] == ["same", "baseline", "9", "1 of 1"])
+    assert row[-2:] == ["–", "–"]
+
+
+def test_a_study_without_transfer_has_no_such_section(tmp_path):
+    """Nor one whose transfer has one size the figure of sizes."""
+    assert "What transfer saves" not in _rendered(tmp_path / "a").text
+    page = _rendered(tmp_path / "b", arms={"same": "same"})
+    assert "What transfer saves" in page.text
+    assert not (tmp_path / "b" / "report" / "figures" / "transfer.svg").exists()
+
+
+def test_a_strategy_that_only_serves_is_in_no_verdict(tmp_path):
+    """Its scores and costs are shown, its seeds are none of the family's."""
+    page = _rendered(tmp_path, seeds=(1, 2), told={"same": {"compared": False}})
+    assert "With one comparison there is no seed variance" in page.text
 
 
 def test_skipped_files_are_counted(tmp_path):

@@ -14,14 +14,14 @@ from stratagem.files import write_json, write_table
 from stratagem.tables import make, stale, usable, write
 
 CLASSES = ["background", "cell"]
-TABLES = ["comparison", "scores", "sizes", "costs"]
+TABLES = ["comparison", "scores", "sizes", "costs", "savings"]
 DESIGN = Design({"flipped": "baseline"}, "dice", 0.01, CLASSES)
 LINEAGE = {"resolution": {"plan": "resize", "size": [64, 64]}, "source": None, "files": "f00d"}
 RECIPE = {"name": "flipped", "fold": 0, "seed": 1, "threads": 1, "strategy": {"resolution": "native"}}
 COST = dict.fromkeys(["images", "steps", "epochs", "pixels", "train_images", "training_s", "waiting_s"], 2)
 COST |= dict.fromkeys(["validation_s", "recording_s", "resumes", "retried", "peak_memory_mb"], 2)
 COST |= dict.fromkeys(["mapped_mb", "parameters", "trainable"], 2)
-COST |= dict.fromkeys(["images_per_s", "loader_images_per_s", "loader_mb_per_s", "loader_mb"], 2)
+COST |= dict.fromkeys(["samples", "images_per_s", "loader_images_per_s", "loader_mb_per_s", "loader_mb"], 2)
 COST |= {"reading_share": 0.5, "mixing": 1.0, "cpu_s": 5.5}
 
 
@@ -37,7 +37,7 @@ def _store(folder, strategy, seed, hits):
     keys = {"strategy": strategy, "fold": 0, "seed": seed}
     folder = folder / "runs" / strategy / "fold0" / f"seed{seed}"
     write_table(_evaluation(strategy, seed, hits), folder / "evaluation.parquet")
-    history = pd.DataFrame({"share": [0.8, 1.0], "val_dice": [0.5, 0.6]}).assign(**keys)
+    history = pd.DataFrame({"share": [0.8, 1.0], "images": [1, 2], "val_dice": [0.5, 0.6]}).assign(**keys)
     write_table(history, folder / "history.parquet")
     write_json(keys | COST | {"recipe": RECIPE, "lineage": LINEAGE, "source": "abc"}, folder / "cost.json")
     return folder

@@ -21,7 +21,7 @@ Verdicts, with the interval (low, high) and the margin of the study:
 """
 
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -84,12 +84,16 @@ class Design:
         Differences within plus or minus this are no difference.
     classes : list of str
         Names by index.
+    arms : dict
+        Of each strategy that starts from other weights, the first that differs from it in nothing but the
+        share of the images and of the budget.
     """
 
     references: dict[str, str]
     metric: str
     margin: float
     classes: list[str]
+    arms: dict[str, str] = field(default_factory=dict)
 
     def without(self, strategies: Collection[str]) -> "Design":
         """The same for fewer strategies: what was compared with one of these is not compared at all."""

@@ -34,6 +34,7 @@ __all__ = [
     "sample",
     "sheet",
     "sizes",
+    "transfer",
 ]
 
 COLOURS = {"helps": "#1b7f4b", "hurts": "#b3362b", "no difference": "#4a5568", "cannot tell yet": "#b07d12"}
@@ -134,6 +135,33 @@ def cost(costs: pd.DataFrame, means: pd.Series, metric: str) -> str:
                 axes.plot(whole, [means[row.strategy]] * 2, "-|", color=colour)
         axes.set_xlabel("CPU seconds a run (tail: pretraining of the source, spent once)")
         axes.set_ylabel(f"{metric} on the test images")
+        axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
+        return _svg(figure)
+
+
+def transfer(savings: pd.DataFrame, metric: str, margin: float) -> str:
+    """The effect of starting from other weights against the number of labelled images, a line an arm.
+
+    ``arm, budget_images, train_images, difference, low, high`` of `stratagem.savings.savings`.
+    """
+    with plt.rc_context(STYLE):
+        arms = list(savings.groupby(["arm", "budget_images"], sort=False))
+        figure, axes = plt.subplots(figsize=_beside_legend(2 * len(arms), 3.4), layout="constrained")
+        axes.axhspan(-margin, margin, color="#e2e8f0")
+        axes.axhline(0, color="#4a5568", linewidth=0.8)
+        for number, (colour, ((arm, budget), rows)) in enumerate(zip(_colours(), arms, strict=False)):
+            rows = rows.sort_values("train_images")
+            place = rows["train_images"] * 1.03 ** (number - (len(arms) - 1) / 2)  # beside one another
+            axes.plot(
+                place, rows["difference"], "o-", color=colour, label=f"{arm}\n{budget:,.0f} images a run"
+            )
+            axes.vlines(place, rows["low"], rows["high"], color=colour, linewidth=1.5)
+        axes.set_xscale("log")
+        sizes = sorted(savings["train_images"].unique())
+        axes.set_xticks(sizes, [f"{size:.0f}" for size in sizes])
+        axes.minorticks_off()
+        axes.set_xlabel("labelled images to train on")
+        axes.set_ylabel(f"difference of {metric} from the control")
         axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
         return _svg(figure)
 

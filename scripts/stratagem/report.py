@@ -20,10 +20,12 @@ from stratagem.files import replacing_folder, write_text
 from stratagem.metrics import per_image
 from stratagem.page import fill
 from stratagem.sample import read_sample
+from stratagem.savings import told, worth
 from stratagem.split import units
 
 __all__ = ["Stored", "collapsed", "open_because", "render", "sentence", "starved"]
 
+TABLES = ("comparison", "scores", "sizes", "costs", "savings")
 NAMES = {"dice": "Dice", "iou": "IoU"}
 IMAGES = ("test image", "test images")
 GROUPS = ("group of test images", "groups of test images")
@@ -52,7 +54,7 @@ class Stored:
     version : str
         Of Stratagem.
     tables : path
-        The folder of comparison.csv, scores.csv, sizes.csv, costs.csv.
+        The folder of comparison.csv, scores.csv, sizes.csv, costs.csv, savings.csv.
     runs : list of path
         The folder of every run.
     index, splits : path
@@ -85,9 +87,7 @@ class Stored:
 
 def render(stored: Stored, page: Path, folder: Path) -> None:
     """Write the page, and every figure as an SVG file of its own into the folder."""
-    tables = {
-        name: _table(stored.tables / f"{name}.csv") for name in ("comparison", "scores", "sizes", "costs")
-    }
+    tables = {name: _table(stored.tables / f"{name}.csv") for name in TABLES}
     evaluation = pd.concat([pd.read_parquet(run / "evaluation.parquet") for run in stored.runs])
     records = [json.loads((run / "cost.json").read_text(encoding="utf-8")) for run in stored.runs]
     runs = _runs(evaluation, stored.metric)
@@ -188,7 +188,7 @@ def collapsed(evaluation: pd.DataFrame) -> pd.Series:
 
 def _table(path: Path) -> pd.DataFrame:
     """A table with names as they were written: a strategy may be called 10, a class NA."""
-    names = dict.fromkeys(("strategy", "reference", "class"), str)
+    names = dict.fromkeys(("strategy", "reference", "class", "control", "arm"), str)
     return pd.read_csv(path, dtype=names, keep_default_na=False, na_values=[""])
 
 
@@ -256,7 +256,31 @@ def _found(stored: Stored, tables: dict, runs: pd.DataFrame, differences: pd.Dat
         "runs": runs.pivot(index=["strategy", "fold"], columns="seed").reindex(order, level=0),
         "costs": tables["costs"].to_dict("records"),
         "starved": starved(tables["costs"]),
+        "savings": tables["savings"].to_dict("records"),
+        "saved": [told(row, NAMES[stored.metric]) for row in tables["savings"].itertuples()],
+        "worth": worth(tables["savings"]),
+        "fitted": _fitted(stored),
     }
+
+
+def _fitted(stored: Stored) -> list[dict]:
+    """What became of the tensors of each strategy's source: taken, adapted, left, or new, how many and why.
+
+    Of the first run of each; its whole table stands in ``transfer.csv``.
+    """
+    found = {}
+    for run in stored.runs:
+        strategy, path = run.parts[-3], run / "transfer.csv"
+        if strategy in found or not path.is_file():
+            continue
+        table = pd.read_csv(path, keep_default_na=False)
+        groups = table.groupby(["fate", "why"], sort=False)["tensor"]
+        found[strategy] = [
+            {"strategy": strategy, "fate": fate, "why": why, "tensors": len(names), "from": names.iat[0],
+             "to": names.iat[-1]}
+            for (fate, why), names in groups
+        ]  # fmt: skip
+    return [row for rows in found.values() for row in rows]
 
 
 def _verdicts(stored: Stored, primary: pd.DataFrame, differences: pd.DataFrame) -> list[dict]:
@@ -366,6 +390,8 @@ def _figures(stored: Stored, tables: dict, evaluation, runs, differences) -> dic
         "curves": figures.curves(histories),
         "cost": figures.cost(costs, means.reindex(costs["strategy"]), metric),
     }
+    if (tables["savings"].groupby(["arm", "budget_images"])["train_images"].nunique() > 1).any():
+        drawn["transfer"] = figures.transfer(tables["savings"], metric, stored.study["report"]["margin"])
     return drawn | _examples(stored, evaluation)
 
 
@@ -443,7 +469,9 @@ def _references(study: dict) -> dict[str, str]:
     """The reference of each strategy compared."""
     baseline = study["report"]["baseline"]
     return {
-        name: one["reference"] or baseline for name, one in study["strategies"].items() if name != baseline
+        name: one["reference"] or baseline
+        for name, one in study["strategies"].items()
+        if name != baseline and one["compared"]
     }
 
 

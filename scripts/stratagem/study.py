@@ -743,6 +743,19 @@ class Study(DataSet):
             record["augmentation"] = policy.pop("strengths") | policy
         return record | {"folds": self.folds}
 
+    def arms(self) -> dict[str, str]:
+        """Of each strategy that starts from other weights, the first that differs in how much it gets alone.
+
+        That is, in the share of the images and of the budget.
+        """
+        apart = {"reference": True, "compared": True, "budget_share": True, "loader": {"fraction"}}
+        firsts: dict[str, str] = {}
+        return {
+            name: firsts.setdefault(strategy.model_dump_json(exclude=apart), name)
+            for name, strategy in self.strategies.items()
+            if strategy.init is not None
+        }
+
     def reference(self, strategy: str) -> str | None:
         """The strategy that this one is compared with; None for the baseline and those that only serve."""
         chosen = self.strategies[strategy]

@@ -13,6 +13,7 @@ import pandas as pd
 from stratagem.comparison import Design, by_size, compare, costs, round_trip_scores, scores
 from stratagem.errors import DataError
 from stratagem.files import write_table, write_text
+from stratagem.savings import savings
 from stratagem.split import units
 
 __all__ = ["make", "stale", "usable", "write"]
@@ -25,7 +26,7 @@ def make(
     round_trips: dict[str, Path],
     design: Design,
 ) -> dict:
-    """The tables ``comparison``, ``scores``, ``sizes`` and ``costs``.
+    """The tables ``comparison``, ``scores``, ``sizes``, ``costs`` and ``savings``.
 
     Parameters
     ----------
@@ -53,6 +54,7 @@ def make(
         "scores": scores(evaluation, design.classes),
         "sizes": by_size(evaluation, samples.set_index("sample")),
         "costs": costs(records, histories, before, design.margin),
+        "savings": savings(records, histories, compared, before, design),
     }
 
 
