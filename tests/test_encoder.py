@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from stratagem.encoder import by_stage, classifier, cycled, expected, extractor, stages
-from stratagem.networks import SIZES
+from stratagem.networks import MEMBERS
 
 torch.set_num_threads(1)  # networks this small gain nothing from more
 IMAGE = torch.rand(2, 3, 128, 160, generator=torch.Generator().manual_seed(0))
@@ -12,10 +12,10 @@ IMAGE = torch.rand(2, 3, 128, 160, generator=torch.Generator().manual_seed(0))
 
 def _smallest(family: str) -> str:
     """The classifier of a family that is quickest to build."""
-    return family + SIZES[family][0]
+    return family + MEMBERS[family][0]
 
 
-@pytest.mark.parametrize("family", SIZES)
+@pytest.mark.parametrize("family", MEMBERS)
 def test_every_family_has_stages_that_halve(family):
     """Found from the graph: three strides or more, each a place of its own, of features and not of scores."""
     found, least = stages(_smallest(family))
@@ -111,6 +111,7 @@ def test_what_weights_expect_of_an_image():
     assert expected("resnet18")[0] == (0.485, 0.456, 0.406)
     assert expected("inception_v3") == ((0.5,) * 3, (0.5,) * 3)
     assert expected("googlenet") == ((0.5,) * 3, (0.5,) * 3)
+    assert expected("efficientnet_v2_l") == ((0.5,) * 3, (0.5,) * 3)
 
 
 def test_channels_that_are_not_red_green_and_blue_take_turns():

@@ -58,12 +58,12 @@ def _means(names=("baseline", "resize"), score=0.7) -> pd.Series:
 
 def _savings(high=0.2, budgets=(100,)) -> pd.DataFrame:
     rows = [
-        (arm, budget, size, 0.1, 0.05, high)
+        (arm, budget / 1000, budget, size, 0.1, 0.05, high)
         for arm in ("fine-tuned", "frozen")
         for budget in budgets
         for size in (8, 80)
     ]
-    columns = ["arm", "budget_images", "train_images", "difference", "low", "high"]
+    columns = ["arm", "budget_share", "budget_images", "train_images", "difference", "low", "high"]
     return pd.DataFrame(rows, columns=columns)
 
 

@@ -3,11 +3,11 @@
 import json
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from stratagem.errors import ConfigError
 from stratagem.preflight import require
-from stratagem.sample import fingerprint
 from stratagem.study import read_study
 
 DEMO = "data/demo"
@@ -108,17 +108,22 @@ def test_a_name_of_weights_is_not_looked_for():
     require(_study(weights="DEFAULT", network="resnet18"), demo=DEMO, cores=1)
 
 
-RUN = {"strategy": {"network": "unet"}, "unet": {"width": 16, "depth": 4}}
+RECIPE = {"strategy": {"network": "unet"}, "unet": {"width": 16, "depth": 4}}
+RUN = "results/before/runs/baseline/fold0/seed1"
 
 
-def _run(folder: Path, recipe: dict | None = None, lineage: dict | None = None) -> None:
-    """The files of a finished run of another study."""
-    folder.mkdir()
-    (folder / "model.safetensors").touch()
-    (folder / "cost.json").write_text(json.dumps({"recipe": RUN | (recipe or {}), "lineage": lineage}))
+def _run(folder: str = RUN, recipe: dict = RECIPE, learned: tuple[str, ...] = ("away/1.png",)) -> Path:
+    """The files of a finished run of another study, and that study's index."""
+    path = Path(folder)
+    path.mkdir(parents=True)
+    (path / "model.safetensors").touch()
+    (path / "cost.json").write_text(json.dumps({"recipe": recipe}))
+    index = path / "index.parquet" if "sources" in path.parts else path.parents[3] / "index.parquet"
+    pd.DataFrame({"image": learned}).to_parquet(index)
+    return path
 
 
-def _on_run(folder: str = "run", **changes):
+def _on_run(folder: str = RUN, **changes):
     """A study that starts from a run."""
     strategies = {
         "baseline": {"resolution": "native"},
@@ -127,19 +132,28 @@ def _on_run(folder: str = "run", **changes):
     return _study({"sources": {"run": {"run": folder}}, "strategies": strategies} | changes)
 
 
-def test_a_run_of_another_study_is_a_source(tmp_path):
-    """Its network is of the kind that my strategies have."""
-    _run(tmp_path / "run")
-    require(_on_run(), demo=DEMO, cores=1)
+@pytest.mark.parametrize("folder", [RUN, "results/before/sources/cells"])
+def test_a_run_of_another_study_is_a_source(folder):
+    """Its network is of the kind that my strategies have; a source that it taught is one as well."""
+    _run(folder)
+    require(_on_run(folder), demo=DEMO, cores=1)
 
 
 @pytest.mark.parametrize("missing", ["model.safetensors", "cost.json"])
-def test_a_run_that_is_not_finished_is_told(tmp_path, missing):
+def test_a_run_that_is_not_finished_is_told(missing):
     """I name a folder in which a file of a run is not there."""
-    _run(tmp_path / "run")
-    (tmp_path / "run" / missing).unlink()
+    (_run() / missing).unlink()
     assert _faults(_on_run()) == [
-        f"sources.run.run: expected a finished run's folder, but found no {missing} in it: run."
+        f"sources.run.run: expected a finished run's folder, but found no {missing} in it: {RUN}."
+    ]
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", '{"recipe": {"strategy": {}}}', '{"recipe": 3}'])
+def test_a_record_that_cannot_be_read_is_told(text):
+    """A damaged cost.json is a sentence and no crash."""
+    (_run() / "cost.json").write_text(text)
+    assert _faults(_on_run()) == [
+        f"sources.run.run: expected the record of a finished run, but found none that can be read in {RUN}."
     ]
 
 
@@ -155,29 +169,45 @@ def test_a_run_s_folder_with_braces_is_told():
         ({"strategy": {"network": "resnet18"}}, "resnet18"),
     ],
 )
-def test_a_run_of_another_network_is_told(tmp_path, recipe, found):
+def test_a_run_of_another_network_is_told(recipe, found):
     """I read which network is there, which is wanted, and what to make the same."""
-    _run(tmp_path / "run", recipe)
+    _run(recipe=RECIPE | recipe)
     assert _faults(_on_run()) == [
         "sources.run.run: expected the network of `strategies.further`, unet of width 16 and depth 4, but "
-        f"found {found} in run; make `network` and `unet` the same."
+        f"found {found} in {RUN}; make `network` and `unet` the same."
     ]
 
 
-def test_a_run_that_has_seen_the_test_images_is_refused(tmp_path):
-    """The same files divided otherwise: some that are tested were learned."""
-    study = _on_run()
-    own = {"files": fingerprint(*study.places), "split": study.split.model_dump(mode="json"), "folds": 1}
-    _run(tmp_path / "run", lineage=own)
-    require(study, demo=DEMO, cores=1)
-    others = [{"split": own["split"] | {"seed": 9}}, {"folds": 3}]
-    for number, change in enumerate(others):
-        _run(tmp_path / f"run{number}", lineage=own | change)
-        (fault,) = _faults(_on_run(f"run{number}"))
-        assert f"the run in run{number} learned from images that are tested here" in fault
-    assert "learned from images" in _faults(_on_run(folds=2))[0]
-    _run(tmp_path / "elsewhere", lineage=own | {"files": "others", "folds": 3})
-    require(_on_run("elsewhere"), demo=DEMO, cores=1)
+@pytest.mark.parametrize("folder", [RUN, "results/before/sources/cells"])
+@pytest.mark.parametrize("sheet", [False, True])
+def test_a_run_on_images_of_the_study_is_refused(tmp_path, folder, sheet):
+    """Whether these are listed in a sheet or lie in a folder, and however the run names them."""
+    _run(folder, learned=("away/1.png", "other/../own/images/deep/1.PNG"))
+    Path("all.csv").write_text("image,mask\nown/images/deep/1.PNG,own/masks/deep/1.PNG\n")
+    changes = {"sheet": "all.csv", "images": None, "masks": None} if sheet else {}
+    said = "expected a run on other images, but found one on images of this study; take another."
+    assert _faults(_on_run(folder, **changes)) == [f"sources.run.run: {said}"]
+
+
+def test_a_run_away_from_its_study_is_refused():
+    """What it learned from cannot be seen."""
+    _run()
+    Path(RUN).rename("run")
+    (fault,) = _faults(_on_run("run"))
+    assert "but found no index.parquet in" in fault and fault.endswith("name the run where it was made.")
+
+
+@pytest.mark.parametrize(("own", "other"), [(True, False), (False, True)])
+def test_a_sheet_shares_no_image_with_a_source(own, other):
+    """The study's sheet, or the source's, lists an image of the other."""
+    Path("all.csv").write_text("image,mask\nown/images/deep/1.PNG,own/masks/deep/1.PNG\n")
+    listed = {"sheet": "all.csv", "images": None, "masks": None}
+    folders = {"images": "own", "masks": "other/masks"}
+    study = _study(listed if own else {}, listed if other else folders)
+    (fault,) = _faults(study)
+    assert fault.startswith("sources.others: expected images that are not the study's own")
+    Path("all.csv").write_text("image,mask\nother/images/deep/1.PNG,own/masks/deep/1.PNG\n")
+    require(_study(listed if own else {}, listed if other else folders), demo=DEMO, cores=1)
 
 
 def test_too_few_cores_and_no_gpu_are_told_as_a_job_tells_it(monkeypatch):

@@ -643,7 +643,7 @@ FATES = [
 
 def test_what_transfer_saves_is_told(tmp_path):
     """In words first, then the table, and what was taken of the weights; the source's cost apart."""
-    arms = {"full-data": "full-data", "same": "full-data"}
+    arms = {"full-data": ("full-data", 1), "same": ("full-data", 1)}
     costs = {"same": {"train_images": 9, "images_per_s": 1.5}}
     page = _rendered(tmp_path, arms=arms, costs=costs, fates={"full-data": FATES}, taught={"full-data": None})
     assert "What transfer saves" in page.text
@@ -668,7 +668,7 @@ def test_what_transfer_saves_is_told(tmp_path):
 def test_a_study_without_transfer_has_no_such_section(tmp_path):
     """Nor one whose transfer has one size the figure of sizes."""
     assert "What transfer saves" not in _rendered(tmp_path / "a").text
-    page = _rendered(tmp_path / "b", arms={"same": "same"})
+    page = _rendered(tmp_path / "b", arms={"same": ("same", 1)})
     assert "What transfer saves" in page.text
     assert not (tmp_path / "b" / "report" / "figures" / "transfer.svg").exists()
 

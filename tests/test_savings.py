@@ -12,7 +12,7 @@ from stratagem.savings import COLUMNS, first_images, savings, told, worth
 
 IMAGES = np.array([10, 20, 30, 40])
 FLAT, RISING, EARLY = (0.1, 0.2, 0.3, 0.4), (0.2, 0.4, 0.6, 0.8), (0.6, 0.8, 0.9, 0.9)
-DESIGN = Design({"taught": "scratch"}, "dice", 0.01, ["background", "cell"], {"taught": "taught"})
+DESIGN = Design({"taught": "scratch"}, "dice", 0.01, ["background", "cell"], {"taught": ("taught", 1.0)})
 
 
 def _savings(
@@ -130,8 +130,8 @@ def test_the_saving_in_words():
         73,
     )
     assert "(95 % interval -5 to 45, so maybe none), or 73 s (-4 s to 2.5 min)" in told(unsure, "Dice")
-    unsure["images_saved"] = -20
-    assert "20 images a run lost" in told(unsure, "Dice")
+    unsure[["images_saved", "images_low", "images_high"]] = -20, -30, -10
+    assert "-20 images a run saved (95 % interval -30 to -10), or" in told(unsure, "Dice")
 
 
 def test_a_study_without_transfer_has_an_empty_table():
@@ -140,7 +140,7 @@ def test_a_study_without_transfer_has_an_empty_table():
     table = _savings({"scratch": [RISING], "other": [EARLY]}, plain)
     assert list(table.columns) == COLUMNS and table.empty
     assert worth(table) == []
-    left_out = Design({}, "dice", 0.01, ["background", "cell"], {"taught": "taught"})
+    left_out = Design({}, "dice", 0.01, ["background", "cell"], {"taught": ("taught", 1.0)})
     assert _savings({"taught": [EARLY]}, left_out).empty
 
 
@@ -179,11 +179,25 @@ def test_a_study_without_validation_images_saves_nothing():
     histories = pd.concat([history.assign(**key) for key in keys])
     row = savings([key | cost for key in keys], histories, compared, {}, DESIGN).iloc[0]
     assert row.reached == 0
+    assert told(row, "Dice") == "taught: no validation score of scratch says what there is to reach."
 
 
-def _arm(*points: tuple[int, str], arm: str = "taught", budget: int = 40) -> pd.DataFrame:
-    rows = [(arm, budget, size, verdict) for size, verdict in points]
-    return pd.DataFrame(rows, columns=["arm", "budget_images", "train_images", "verdict"])
+def test_without_foreground_in_the_test_images_nothing_is_told():
+    """The comparison has no row then."""
+    table = savings(
+        [{"strategy": "taught", "fold": 0, "seed": 1}],
+        pd.DataFrame({"strategy": ["taught"], "fold": 0, "seed": 1, "images": 1}),
+        pd.DataFrame(columns=COMPARED),
+        {},
+        DESIGN,
+    )
+    assert list(table.columns) == COLUMNS and table.empty
+
+
+def _arm(*points: tuple[int, str], arm: str = "taught", budget: int = 4000) -> pd.DataFrame:
+    rows = [(arm, budget / 40, budget + size / 9, size, verdict) for size, verdict in points]
+    columns = ["arm", "budget_share", "budget_images", "train_images", "verdict"]
+    return pd.DataFrame(rows, columns=columns)  # images seen differ a little where batches are of steps
 
 
 @pytest.mark.parametrize(
@@ -200,16 +214,17 @@ def _arm(*points: tuple[int, str], arm: str = "taught", budget: int = 40) -> pd.
 )  # fmt: skip
 def test_up_to_how_many_labelled_images_it_is_worth_it(points, said):
     """As far as it helps without a gap, from the fewest on."""
-    assert worth(_arm(*points)) == [f"taught, at 40 images a run, {said}"]
+    images = f"{4000 + sum(size for size, _ in points) / len(points) / 9:,.0f}"
+    assert worth(_arm(*points)) == [f"taught, at {images} images a run, {said}"]
 
 
 def test_each_arm_and_budget_has_its_own_answer():
     """One size alone says nothing of a limit."""
     table = pd.concat([
         _arm((5, "helps"), (20, "hurts")),
-        _arm((5, "helps"), (20, "helps"), budget=10),
+        _arm((5, "helps"), (20, "helps"), budget=1000),
         _arm((5, "helps"), arm="frozen"),
     ])  # fmt: skip
     assert [words.split(" is")[0] for words in worth(table)] == [
-        "taught, at 40 images a run,", "taught, at 10 images a run,",
+        "taught, at 4,001 images a run,", "taught, at 1,001 images a run,",
     ]  # fmt: skip

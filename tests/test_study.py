@@ -396,6 +396,8 @@ OWN = "so the test images would be learned from; name a folder of other images."
          "strategies.taught.init: `thaw` belongs to `freeze: gradual`, not to `none`."),
         ("strategies.taught.init", {"source": "others", "rate": 0},
          "strategies.taught.init.rate: expected more than 0, but found 0."),
+        ("strategies.flipped.compared", False,
+         "strategies.flipped: `compared: false` is compared with nothing; leave out `reference`."),
         ("strategies.flipped.budget_share", 0.5,
          "strategies.flipped.budget_share: 0.5 is compared with 1 of `taught`; name a `reference` of the "
          "same share, or set `compared: false`."),
@@ -541,7 +543,8 @@ WEIGHTS = {"weights": "DEFAULT", "network": "resnet18"}
 
 def _with_classifiers(**strategies) -> Study:
     """A study with a plain baseline and strategies on a ResNet-18."""
-    deep = {name: {"resolution": "native", "network": "resnet18"} | one for name, one in strategies.items()}
+    plain = {"resolution": "native", "network": "resnet18"}
+    deep = {name.replace("_", "-"): plain | one for name, one in strategies.items()}
     members = {"baseline": {"resolution": "native"}} | deep
     return read_study(_small({"sources.imagenet": WEIGHTS, "strategies": members}))
 
@@ -549,25 +552,38 @@ def _with_classifiers(**strategies) -> Study:
 def test_a_classifier_s_weights_bring_their_control():
     """Beside it trains the same network with random weights, which it is compared with."""
     study = _with_classifiers(tuned={"init": {"source": "imagenet"}, "loader": {"batch_size": 2}})
-    assert list(study.strategies) == ["baseline", "random-resnet18", "tuned"]
-    control, tuned = study.strategies["random-resnet18"], study.strategies["tuned"]
+    assert list(study.strategies) == ["baseline", "tuned-control", "tuned"]
+    control, tuned = study.strategies["tuned-control"], study.strategies["tuned"]
     assert control.init is None
     assert control.loader == tuned.loader
     assert control.network == "resnet18"
-    assert (study.reference("tuned"), study.reference("random-resnet18")) == ("random-resnet18", "baseline")
+    assert study.reference("tuned") == "tuned-control"
+
+
+def test_a_control_is_compared_with_what_differs_in_the_network_alone():
+    """So the effect of the architecture is seen apart; else the control only serves."""
+    init = {"source": "imagenet"}
+    plain = {"network": "unet", "loader": {"fraction": 0.1}}
+    study = _with_classifiers(
+        full={"init": init},
+        few={"init": init, "loader": {"fraction": 0.1}},
+        few_plain=plain,
+        short={"init": init, "budget_share": 0.5},
+    )
+    references = {name: study.reference(name) for name in study.strategies if name.endswith("control")}
+    assert references == {"full-control": "baseline", "few-control": "few-plain", "short-control": None}
+    assert study.reference("short") == "short-control"
 
 
 def test_one_control_serves_all_that_differ_in_their_weights_alone():
-    """Frozen or not, one control; other batches, a control of their own."""
+    """Frozen or not, one control, named by the first; other batches, a control of their own."""
     study = _with_classifiers(
         tuned={"init": {"source": "imagenet"}},
         frozen={"init": {"source": "imagenet", "freeze": "encoder"}},
         small={"init": {"source": "imagenet"}, "loader": {"batch_size": 2}},
     )
     references = {name: study.reference(name) for name in ("tuned", "frozen", "small")}
-    assert references == {
-        "tuned": "random-resnet18", "frozen": "random-resnet18", "small": "random-resnet18-2",
-    }  # fmt: skip
+    assert references == {"tuned": "tuned-control", "frozen": "tuned-control", "small": "small-control"}
 
 
 def test_a_control_of_the_user_s_own_is_taken():
@@ -578,22 +594,42 @@ def test_a_control_of_the_user_s_own_is_taken():
     assert study.reference("mine") is None
 
 
+def test_a_name_that_is_taken_is_not_the_control_s():
+    """My own strategy of that name stays what it is."""
+    own = {"network": "unet", "loader": {"batch_size": 3}}
+    study = _with_classifiers(tuned={"init": {"source": "imagenet"}}, tuned_control=own)
+    assert study.reference("tuned") == "tuned-control-2"
+
+
 def test_a_reference_of_the_user_s_own_stays():
-    """I may read a classifier's weights against what I like; the control is there all the same."""
-    study = _with_classifiers(tuned={"init": {"source": "imagenet"}, "reference": "baseline"})
+    """I may read a classifier's weights against what I like, a control too; none is added for it."""
+    init = {"source": "imagenet"}
+    study = _with_classifiers(tuned={"init": init, "reference": "baseline"})
+    assert list(study.strategies) == ["baseline", "tuned"]
     assert study.reference("tuned") == "baseline"
-    assert study.reference("random-resnet18") == "baseline"
+    other = {"reference": "tuned-control", "loader": {"batch_size": 2}}
+    study = _with_classifiers(tuned={"init": init}, other=other)
+    assert study.reference("other") == "tuned-control"
 
 
 def test_a_baseline_on_a_classifier_s_weights_is_compared_with_nothing():
     """Its control is compared with it."""
-    config = _small({"sources.imagenet": WEIGHTS, "strategies": {
-        "baseline": {"resolution": "native", "network": "resnet18", "init": {"source": "imagenet"}}
-    }})  # fmt: skip
-    study = read_study(config)
-    assert {name: study.reference(name) for name in study.strategies} == {
-        "random-resnet18": "baseline", "baseline": None,
-    }  # fmt: skip
+    baseline = {"resolution": "native", "network": "resnet18", "init": {"source": "imagenet"}}
+    study = read_study(_small({"sources.imagenet": WEIGHTS, "strategies": {"baseline": baseline}}))
+    references = {name: study.reference(name) for name in study.strategies}
+    assert references == {"baseline-control": "baseline", "baseline": None}
+
+
+def test_a_source_without_a_network_belongs_to_one():
+    """A file of weights cannot fit a U-Net and a classifier."""
+    strategies = {
+        "baseline": {"resolution": "native", "init": {"source": "imagenet"}},
+        "deep": {"resolution": "native", "network": "resnet18", "init": {"source": "imagenet"}},
+    }
+    assert _one_fault({"strategies": strategies}) == (
+        "sources.imagenet: taken by strategies on resnet18 and unet, but weights belong to one network; "
+        "declare a source for each."
+    )
 
 
 def test_the_whole_network_of_a_classifier_s_weights_cannot_be_frozen():

@@ -5,6 +5,7 @@ import http.server
 import math
 import os
 import pickle
+import re
 import threading
 
 import pytest
@@ -270,6 +271,29 @@ def test_every_family_loads_its_own_weights(network, tmp_path, monkeypatch):
     assert all(torch.equal(value, state[name]) for name, value in encoder.items())
 
 
+def test_weights_for_images_scaled_otherwise_are_refused():
+    """VGG16 has weights for images of another scale: the network's own would be wrong for them."""
+    with pytest.raises(WeightsError, match="IMAGENET1K_FEATURES: expected weights for images scaled as"):
+        fetch("IMAGENET1K_FEATURES", None, "vgg16")
+
+
+@pytest.mark.parametrize("network", ["resnet18", "densenet121"])
+def test_weights_of_old_are_taken(network):
+    """Files from before batches were counted, and DenseNet's with the names that its layers had then."""
+    state = {
+        re.sub(r"(denselayer\d+\.(?:norm|conv))([12])", r"\1.\2", name): value
+        for name, value in get_model(network).state_dict().items()
+        if not name.endswith("num_batches_tracked")
+    }
+    model = build(network, 2, **SMALL)
+    fates = adopt(model, state).set_index("tensor")["fate"]
+    new = fates[fates == "new"].index
+    assert all(name.endswith("num_batches_tracked") for name in new if name.startswith("encoder."))
+    assert all(
+        name.startswith(("encoder.classifier.", "encoder.fc.")) for name in fates[fates == "left"].index
+    )
+
+
 def _aux(network: str) -> dict:
     """As the published weights are: with the classifiers at the side that helped to train them."""
     return {"init_weights": True} if network in ("googlenet", "inception_v3") else {}
@@ -449,6 +473,21 @@ def test_a_new_decoder_learns_from_the_start():
     frozen.apply(model, 0.1)
     opened = {name for name in _open(model) if name.startswith("encoder.")}
     assert opened == {f"encoder.{name}" for name, _ in model.encoder.named_parameters() if "layer4" in name}
+
+
+def test_what_is_new_in_a_layer_that_was_taken_learns_from_the_start():
+    """Random weights are never held fixed, by a schedule either."""
+    model = build("unet", 2, **SMALL)
+    state = {
+        name: value
+        for name, value in build("unet", 2, **SMALL | {"seed": 1}).state_dict().items()
+        if not name.startswith("decoder.levels.0.join")
+    }
+    frozen = freezing(model, adopt(model, state), Init(source="a", freeze="gradual"))
+    frozen.apply(model, 0.0)
+    own = {name for name, _ in model.named_parameters()} - state.keys()
+    assert _open(model) == own | {"head.weight", "head.bias"}
+    assert len(own) == 6
 
 
 def test_what_was_taken_learns_at_a_lower_rate():

@@ -85,15 +85,15 @@ class Design:
     classes : list of str
         Names by index.
     arms : dict
-        Of each strategy that starts from other weights, the first that differs from it in nothing but the
-        share of the images and of the budget.
+        Of each strategy that starts from other weights, its arm and its share of the budget: an arm differs
+        in nothing but that, and in the share of the images.
     """
 
     references: dict[str, str]
     metric: str
     margin: float
     classes: list[str]
-    arms: dict[str, str] = field(default_factory=dict)
+    arms: dict[str, tuple[str, float]] = field(default_factory=dict)
 
     def without(self, strategies: Collection[str]) -> "Design":
         """The same for fewer strategies: what was compared with one of these is not compared at all."""

@@ -18,14 +18,13 @@ from torch import fx, nn
 
 from stratagem.networks import STRIDE
 
-__all__ = ["Stage", "by_stage", "classifier", "cycled", "expected", "extractor", "stages"]
+__all__ = ["Stage", "by_stage", "classifier", "cycled", "expected", "extractor", "scaling_of", "stages"]
 
 SIZES = (256, 320), (512, 640)  # height and width apart, so that the place of the channels shows
 SIDES = (32, 64, 96, 128)  # pixels: the least that a classifier takes is one of these
 DEEPEST = int(math.log2(STRIDE))  # halvings
 CLASSES = 9973  # a number of channels by which a map is known as scores of classes, not features
-IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # mean and standard deviation, red, green, blue
-HALVES = (0.5,) * 3, (0.5,) * 3
+HALVES = (0.5,) * 3, (0.5,) * 3  # mean and standard deviation of red, green, blue
 PLAIN = {"aux_logits": False, "transform_input": False, "init_weights": True}
 
 
@@ -60,9 +59,20 @@ def classifier(name: str, channels: int = 3) -> nn.Module:
 def expected(name: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation, of 0 to 1 and by channel, that a classifier's weights expect.
 
-    Those that came from TensorFlow want -1 to 1; torchvision's own networks translate, here they need not.
+    Where torchvision's network translates for weights that came from TensorFlow, what they want themselves:
+    -1 to 1.
     """
-    return HALVES if "transform_input" in _options(name) else IMAGENET
+    from torchvision.models import get_model_weights
+
+    if "transform_input" in _options(name):
+        return HALVES
+    return scaling_of(get_model_weights(name).DEFAULT)
+
+
+def scaling_of(weights) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation of the images that published weights were made for."""
+    preset = weights.transforms()
+    return tuple(preset.mean), tuple(preset.std)
 
 
 def cycled(values: tuple, channels: int) -> tuple:

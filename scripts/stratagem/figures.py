@@ -142,19 +142,19 @@ def cost(costs: pd.DataFrame, means: pd.Series, metric: str) -> str:
 def transfer(savings: pd.DataFrame, metric: str, margin: float) -> str:
     """The effect of starting from other weights against the number of labelled images, a line an arm.
 
-    ``arm, budget_images, train_images, difference, low, high`` of `stratagem.savings.savings`.
+    ``arm, budget_share, budget_images, train_images, difference, low, high`` of
+    `stratagem.savings.savings`.
     """
     with plt.rc_context(STYLE):
-        arms = list(savings.groupby(["arm", "budget_images"], sort=False))
+        arms = list(savings.groupby(["arm", "budget_share"], sort=False))
         figure, axes = plt.subplots(figsize=_beside_legend(2 * len(arms), 3.4), layout="constrained")
         axes.axhspan(-margin, margin, color="#e2e8f0")
         axes.axhline(0, color="#4a5568", linewidth=0.8)
-        for number, (colour, ((arm, budget), rows)) in enumerate(zip(_colours(), arms, strict=False)):
+        for number, (colour, ((arm, _), rows)) in enumerate(zip(_colours(), arms, strict=False)):
             rows = rows.sort_values("train_images")
             place = rows["train_images"] * 1.03 ** (number - (len(arms) - 1) / 2)  # beside one another
-            axes.plot(
-                place, rows["difference"], "o-", color=colour, label=f"{arm}\n{budget:,.0f} images a run"
-            )
+            label = f"{arm}\n{rows['budget_images'].mean():,.0f} images a run"
+            axes.plot(place, rows["difference"], "o-", color=colour, label=label)
             axes.vlines(place, rows["low"], rows["high"], color=colour, linewidth=1.5)
         axes.set_xscale("log")
         sizes = sorted(savings["train_images"].unique())

@@ -1,7 +1,7 @@
 """The names of the networks: the classic U-Net, and the classifiers whose encoders can carry one.
 
 A list, since torch takes seconds to import and a study is read by every job. It is torchvision's own, but
-for those that take images of one size alone (vision transformers); a test holds it against the installed one.
+for those that take images of one size alone (ViT, MaxViT); a test holds it against the installed one.
 """
 
 __all__ = ["CLASSIFIERS", "STRIDE", "UNET"]
@@ -9,7 +9,7 @@ __all__ = ["CLASSIFIERS", "STRIDE", "UNET"]
 UNET = "unet"
 STRIDE = 32  # pixels: no classifier's features are sparser
 REGNETS = ["400mf", "800mf", "1_6gf", "3_2gf", "8gf", "16gf", "32gf"]
-SIZES = {
+MEMBERS = {
     "alexnet": [""],
     "convnext_": ["tiny", "small", "base", "large"],
     "densenet": ["121", "161", "169", "201"],
@@ -27,4 +27,4 @@ SIZES = {
     "vgg": [f"{layers}{norm}" for layers in (11, 13, 16, 19) for norm in ("", "_bn")],
     "wide_resnet": ["50_2", "101_2"],
 }
-CLASSIFIERS = frozenset(family + size for family, sizes in SIZES.items() for size in sizes)
+CLASSIFIERS = frozenset(family + size for family, sizes in MEMBERS.items() for size in sizes)

@@ -10,14 +10,24 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from stratagem.demo import DOMAINS
 from stratagem.device import require_gpu
 from stratagem.errors import ConfigError, DataError, DeviceError
 from stratagem.image import EXTENSIONS
 from stratagem.job import require_threads
 from stratagem.networks import UNET
-from stratagem.sample import fingerprint
-from stratagem.study import DataSource, RunSource, Study, WeightsSource, is_address, is_published
+from stratagem.sample import fingerprint, listed_images
+from stratagem.study import (
+    DataSet,
+    DataSource,
+    RunSource,
+    Study,
+    WeightsSource,
+    is_address,
+    is_published,
+)
 
 __all__ = ["require"]
 
@@ -41,6 +51,7 @@ def require(study: Study, *, demo: str, cores: int | None) -> None:
         With everything that is missing, each in one sentence.
     """
     faults = [*_faults_of_folders(study, demo), *_faults_of_weights(study)]
+    faults += [] if faults else _faults_of_sheets(study)
     if cores is not None:
         faults += _told(require_threads, cores, study.threads)
         faults += _told(require_gpu) if study.device == "cuda" else []
@@ -102,8 +113,10 @@ def _faults_of_run(study: Study, name: str, source: RunSource) -> Iterator[str]:
     if missing:
         yield f"{key}: expected a finished run's folder, but found no {missing[0]} in it: {folder}."
         return
-    record = json.loads((folder / "cost.json").read_text(encoding="utf-8"))
-    held = _network(record["recipe"]["strategy"].get("network", UNET), record["recipe"]["unet"])
+    held = _network_of(folder)
+    if held is None:
+        yield f"{key}: expected the record of a finished run, but found none that can be read in {folder}."
+        return
     for user, strategy in study.strategies.items():
         wanted = _network(strategy.network, study.unet.model_dump())
         if strategy.init is not None and strategy.init.source == name and wanted != held:
@@ -111,25 +124,56 @@ def _faults_of_run(study: Study, name: str, source: RunSource) -> Iterator[str]:
                 f"{key}: expected the network of `strategies.{user}`, {wanted}, but found {held} in "
                 f"{folder}; make `network` and `unet` the same."
             )
-    if _has_seen_the_test_images(study, record):
+    yield from _faults_of_what_was_learned(study, key, folder.resolve())
+
+
+def _faults_of_what_was_learned(study: Study, key: str, folder: Path) -> Iterator[str]:
+    """Whether a run learned from images of this study, by the index of the study that it is of."""
+    indices = [place / "index.parquet" for place in (folder, *folder.parents[3:4])]  # of a source, of a run
+    index = next((path for path in indices if path.is_file()), None)
+    if index is None:
         yield (
-            f"{key}: expected a run on other images, or on the same split, but the run in {folder} learned "
-            "from images that are tested here; take another run, or its study's `split`."
+            f"{key}: expected the run within its study's results, which say what it learned from, but found "
+            f"no index.parquet in {indices[-1].parent}; name the run where it was made."
         )
+        return
+    start = next((place.parent for place in index.parents if place.name == "results"), Path.cwd())
+    learned = {(start / image).resolve() for image in pd.read_parquet(index, columns=["image"])["image"]}
+    if _holds_any(study, learned):
+        yield f"{key}: expected a run on other images, but found one on images of this study; take another."
+
+
+def _holds_any(data: DataSet, images: set[Path]) -> bool:
+    """Whether a data set holds one of some images."""
+    if data.sheet is not None:
+        return not images.isdisjoint(listed_images(data.sheet))
+    return any(image.is_relative_to(Path(data.images).resolve()) for image in images)
+
+
+def _faults_of_sheets(study: Study) -> Iterator[str]:
+    """Sources that list the study's own images; of folders the study itself says so."""
+    for name, source in study.sources.items():
+        if not isinstance(source, DataSource) or not (study.sheet or source.sheet):
+            continue
+        listed, other = (study, source) if study.sheet else (source, study)
+        if Path(listed.sheet).is_file() and _holds_any(other, listed_images(listed.sheet)):
+            yield (
+                f"sources.{name}: expected images that are not the study's own, since test images would be "
+                "learned from, but found some in both; leave them out of one."
+            )
+
+
+def _network_of(folder: Path) -> str | None:
+    """The network of a run, by its record; None where that says none."""
+    try:
+        recipe = json.loads((folder / "cost.json").read_text(encoding="utf-8"))["recipe"]
+        return _network(recipe["strategy"]["network"], recipe["unet"])
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 def _network(network: str, unet: dict) -> str:
     return f"{network} of width {unet['width']} and depth {unet['depth']}" if network == UNET else network
-
-
-def _has_seen_the_test_images(study: Study, record: dict) -> bool:
-    """Whether a run was on this study's own files, and not divided just as they are here."""
-    lineage = record.get("lineage")
-    if lineage is None or not all(Path(place).exists() for place in study.places):
-        return False
-    same_split = lineage["split"] == study.split.model_dump(mode="json")
-    divided_alike = same_split and lineage["folds"] == study.folds == 1
-    return not divided_alike and lineage["files"] == fingerprint(*study.places)
 
 
 def _is_pattern(path: str) -> bool:

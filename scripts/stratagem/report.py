@@ -237,7 +237,7 @@ def _primary(comparison: pd.DataFrame) -> pd.DataFrame:
 
 
 def _possible(comparison: pd.DataFrame) -> pd.DataFrame:
-    """The comparison with intervals cut to what a difference of two scores can be."""
+    """A comparison with intervals cut to what a difference of two scores can be."""
     return comparison.assign(low=comparison["low"].clip(lower=-1), high=comparison["high"].clip(upper=1))
 
 
@@ -270,8 +270,11 @@ def _fitted(stored: Stored) -> list[dict]:
     """
     found = {}
     for run in stored.runs:
-        strategy, path = run.parts[-3], run / "transfer.csv"
-        if strategy in found or not path.is_file():
+        path = run / "transfer.csv"
+        if not path.is_file():
+            continue
+        strategy = json.loads((run / "cost.json").read_text(encoding="utf-8"))["strategy"]
+        if strategy in found:
             continue
         table = pd.read_csv(path, keep_default_na=False)
         groups = table.groupby(["fate", "why"], sort=False)["tensor"]
@@ -390,8 +393,9 @@ def _figures(stored: Stored, tables: dict, evaluation, runs, differences) -> dic
         "curves": figures.curves(histories),
         "cost": figures.cost(costs, means.reindex(costs["strategy"]), metric),
     }
-    if (tables["savings"].groupby(["arm", "budget_images"])["train_images"].nunique() > 1).any():
-        drawn["transfer"] = figures.transfer(tables["savings"], metric, stored.study["report"]["margin"])
+    if (tables["savings"].groupby(["arm", "budget_share"])["train_images"].nunique() > 1).any():
+        shown = _possible(tables["savings"])
+        drawn["transfer"] = figures.transfer(shown, metric, stored.study["report"]["margin"])
     return drawn | _examples(stored, evaluation)
 
 

@@ -4,7 +4,7 @@ A run is a function of its recipe and its input files: the same on the same kind
 else the machine is doing. Pretraining a source is the same run on another data set, without a split.
 """
 
-import contextlib
+import itertools
 import json
 import logging
 import time
@@ -238,13 +238,10 @@ def _model(recipe: Recipe, inputs: Inputs, folder: Path) -> tuple[torch.nn.Modul
 
 
 def _first_images(loader: Loader, execution: Execution) -> Iterator[torch.Tensor]:
-    """The first batches, on the device."""
-    seen = 0
-    with contextlib.closing(loader.batches()) as stream:
-        while seen < SETTLED_ON:
-            batch = next(stream)
-            seen += len(batch)
-            yield execution.images(batch.image)
+    """The first images of the run as they are, not augmented: one at a time, on the device."""
+    originals = replace(loader, synthesis=None, workers=0).batches()
+    rows = (batch.image[row : row + 1] for batch in originals for row in range(len(batch)))
+    return map(execution.images, itertools.islice(rows, SETTLED_ON))
 
 
 def _loader(recipe: Recipe, inputs: Inputs, execution: Execution, delivery: Delivery) -> Loader:

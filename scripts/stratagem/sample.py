@@ -38,6 +38,7 @@ __all__ = [
     "fingerprint",
     "group_of",
     "image_files",
+    "listed_images",
     "one_mask",
     "problem_of",
     "read_classes",
@@ -187,6 +188,12 @@ def fingerprint(*places: str) -> str:
                 status = path.stat()
                 digest.update(f"{name}{path.suffix}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
     return digest.hexdigest()[:12]
+
+
+def listed_images(sheet: str) -> set[Path]:
+    """The images that a sheet lists, as absolute paths without links."""
+    path = Path(sheet)
+    return {(path.parent / name).resolve() for name in _table(path)["image"]}
 
 
 def image_files(folder: Path) -> Iterator[tuple[str, Path]]:

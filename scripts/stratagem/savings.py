@@ -21,13 +21,15 @@ __all__ = ["COLUMNS", "first_images", "savings", "told", "worth"]
 
 RUN = ["strategy", "fold", "seed"]
 COLUMNS = [
-    *("strategy", "control", "arm", "train_images", "budget_images", "runs", "reached", "target"),
+    *("strategy", "control", "arm", "budget_share", "train_images", "budget_images"),
+    *("runs", "reached", "target"),
     *("images", "control_images", "images_saved", "images_low", "images_high"),
     *("seconds_saved", "seconds_low", "seconds_high"),
     *("difference", "low", "high", "verdict"),
     *("trainable", "control_trainable", "epoch_s", "control_epoch_s"),
     *("peak_memory_mb", "control_peak_memory_mb", "pretraining_images", "pretraining_s"),
 ]
+SPENT = {"images": "images", "s": "training_s"}  # by a source, as its cost.json has it
 
 
 def savings(
@@ -62,19 +64,19 @@ def savings(
     curves = dict(list(histories.sort_values("images").groupby(RUN)))
     final = comparison[comparison["verdict"] != UNADJUSTED].set_index("strategy")
     rows = []
-    for strategy in design.arms:
-        if strategy not in design.references:
+    for strategy, (arm, share) in design.arms.items():
+        if strategy not in final.index:  # compared with nothing, or no test image holds a class
             continue
         control = design.references[strategy]
         pairs = _pairs(costs, curves, strategy, control, f"val_{design.metric}")
         sides = {"": costs.loc[strategy], "control_": costs.loc[control]}
-        row = {"strategy": strategy, "control": control, "arm": design.arms[strategy]}
+        row = {"strategy": strategy, "control": control, "arm": arm, "budget_share": share}
         row |= final.loc[strategy, ["difference", "low", "high", "verdict"]].to_dict() | _saved(pairs)
         for prefix, runs in sides.items():
             row |= {f"{prefix}{key}": value for key, value in _cost(runs).items()}
         row |= {"train_images": sides[""]["train_images"].mean(), "budget_images": sides[""]["images"].mean()}
         source = pretraining.get(strategy, {})
-        row |= {"pretraining_images": source.get("images"), "pretraining_s": source.get("training_s")}
+        row |= {f"pretraining_{unit}": source.get(key, np.nan) for unit, key in SPENT.items()}
         rows.append(row)
     return pd.DataFrame(rows, columns=COLUMNS)
 
@@ -100,22 +102,18 @@ def first_images(images: np.ndarray, scores: np.ndarray, target: float) -> float
 
 def told(row, metric: str) -> str:
     """A row of the table in words."""
+    if np.isnan(row.target):
+        return f"{row.strategy}: no validation score of {row.control} says what there is to reach."
     ends = f"what {row.control} ends with (validation {metric} {row.target:.3f})"
     if row.reached < row.runs:
-        return (
-            f"{row.strategy} came to {ends} in {row.reached} of {row.runs} runs: no saving can be told."
-            + _once(row)
-        )
+        counted = f"in {row.reached} of {row.runs} runs"
+        return f"{row.strategy} came to {ends} {counted}: no saving can be told." + _once(row)
     found = f"{row.strategy} came to {ends} after {row.images:,.0f} images, {row.control} itself after "
-    found += f"{row.control_images:,.0f}: "
-    word = "saved" if row.images_saved > 0 else "lost"
-    found += f"{abs(row.images_saved):,.0f} images a run {word}"
+    found += f"{row.control_images:,.0f}: {row.images_saved:,.0f} images a run saved"
     if np.isnan(row.images_low):
         return f"{found}, {_time(row.seconds_saved)}; one run gives no interval." + _once(row)
-    sure = row.images_low > 0 or row.images_high < 0
-    found += (
-        f" (95 % interval {row.images_low:,.0f} to {row.images_high:,.0f}{'' if sure else ', so maybe none'})"
-    )
+    unsure = ", so maybe none" if row.images_low <= 0 <= row.images_high else ""
+    found += f" (95 % interval {row.images_low:,.0f} to {row.images_high:,.0f}{unsure})"
     times = [_time(seconds) for seconds in (row.seconds_saved, row.seconds_low, row.seconds_high)]
     return f"{found}, or {times[0]} ({times[1]} to {times[2]})." + _once(row)
 
@@ -123,7 +121,7 @@ def told(row, metric: str) -> str:
 def worth(table: pd.DataFrame) -> list[str]:
     """Up to how many labelled images an arm is worth it: a sentence an arm and budget with several sizes."""
     found = []
-    for (arm, budget), rows in table.groupby(["arm", "budget_images"], sort=False):
+    for (arm, _), rows in table.groupby(["arm", "budget_share"], sort=False):
         if rows["train_images"].nunique() < 2:
             continue
         rows = rows.sort_values("train_images")
@@ -136,7 +134,7 @@ def worth(table: pd.DataFrame) -> list[str]:
         else:
             said = f"is worth it up to {rows['train_images'].iat[good - 1]:.0f} labelled images"
             said += f" ({rest})" if rest else ", the most that were tried"
-        found.append(f"{arm}, at {budget:,.0f} images a run, {said}.")
+        found.append(f"{arm}, at {rows['budget_images'].mean():,.0f} images a run, {said}.")
     return found
 
 

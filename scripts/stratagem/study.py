@@ -477,7 +477,10 @@ class WeightsSource(Options):
 class RunSource(Options):
     """The network that a run of another study ended with."""
 
-    run: str = Field(description="The run's folder: results/<study>/runs/<strategy>/fold<fold>/seed<seed>.")
+    run: str = Field(
+        description="Its folder: results/<study>/runs/<strategy>/fold<fold>/seed<seed>, or that of a source "
+        "which it taught: results/<study>/sources/<source>."
+    )
 
 
 def is_address(weights: str) -> bool:
@@ -616,9 +619,15 @@ class Strategy(Options):
     reference: Name | None = Field(
         None,
         description="The strategy it is compared with; without it `report.baseline`, and where a "
-        "classifier's weights are taken the same network with random ones.",
+        "classifier's weights are taken a control, the same with random ones.",
     )
     compared: bool = Field(True, description="false: it only serves others as their reference.")
+
+    @model_validator(mode="after")
+    def _reference_of_a_comparison(self) -> "Strategy":
+        if self.reference is not None and not self.compared:
+            raise ValueError("`compared: false` is compared with nothing; leave out `reference`")
+        return self
 
 
 NAMED = {  # the parts of a study in which a user gives the names
@@ -743,15 +752,16 @@ class Study(DataSet):
             record["augmentation"] = policy.pop("strengths") | policy
         return record | {"folds": self.folds}
 
-    def arms(self) -> dict[str, str]:
-        """Of each strategy that starts from other weights, the first that differs in how much it gets alone.
+    def arms(self) -> dict[str, tuple[str, float]]:
+        """Of each strategy that starts from other weights, its arm and its share of the budget.
 
-        That is, in the share of the images and of the budget.
+        An arm is named by the first strategy of those that differ in nothing but the share of the images and
+        of the budget.
         """
         apart = {"reference": True, "compared": True, "budget_share": True, "loader": {"fraction"}}
         firsts: dict[str, str] = {}
         return {
-            name: firsts.setdefault(strategy.model_dump_json(exclude=apart), name)
+            name: (firsts.setdefault(strategy.model_dump_json(exclude=apart), name), strategy.budget_share)
             for name, strategy in self.strategies.items()
             if strategy.init is not None
         }
@@ -783,33 +793,42 @@ def read_study(config: dict) -> Study:
         study = Study.model_validate(config)
     except ValidationError as error:
         faults += [_sentence(fault) for fault in _innermost(error.errors())]
-    faults += _dangling(config)
     if study:
         study = _with_controls(study)
         faults += _contradictions(study)
+    faults += _dangling(config, study)
     if faults:
         raise ConfigError(faults)
     return study
 
 
 def _with_controls(study: Study) -> Study:
-    """The study with a strategy of random weights for each that takes weights for a classifier's encoder.
+    """The study with a control of random weights for each strategy that takes weights of a classifier's.
 
-    The effect of the weights is read against this control; the effect of the network is the control's own.
-    Where a strategy of the study is already the same but for its first weights, it is the control.
+    The effect of the weights is read against it. The effect of the network is the control's own, against the
+    strategy that differs from it in the network alone, where there is one; else it only serves. A strategy
+    that names its own reference gets none, and one of the study that is the same is taken.
     """
-    strategies: dict[str, Strategy] = {}
+    baseline, strategies = study.report.baseline, dict(study.strategies)
+    completed: dict[str, Strategy] = {}
     for name, strategy in study.strategies.items():
-        if strategy.init is not None and strategy.network != UNET:
-            control = strategy.model_copy(update={"init": None, "reference": None, "compared": True})
-            own = _same(control, study.strategies | strategies) or _free_name(
-                f"random-{strategy.network.replace('_', '-')}", study.strategies | strategies
-            )
-            strategies.setdefault(own, study.strategies.get(own, control))
-            if name != study.report.baseline:
-                strategy = strategy.model_copy(update={"reference": strategy.reference or own})
-        strategies.setdefault(name, strategy)
-    return study.model_copy(update={"strategies": strategies})
+        if (
+            strategy.init is not None
+            and strategy.network != UNET
+            and strategy.compared
+            and not strategy.reference
+        ):
+            control = strategy.model_copy(update={"init": None})
+            plain = _same(control.model_copy(update={"network": UNET}), strategies)
+            apart = {"reference": None if plain == baseline else plain, "compared": bool(plain)}
+            own = _same(control, strategies) or _free_name(f"{name}-control", strategies)
+            if own not in strategies:
+                served = {"compared": True} if name == baseline else apart
+                strategies[own] = completed[own] = control.model_copy(update=served)
+            if name != baseline:
+                strategy = strategy.model_copy(update={"reference": own})
+        completed[name] = strategy
+    return study.model_copy(update={"strategies": completed})
 
 
 def _same(control: Strategy, strategies: dict[str, Strategy]) -> str | None:
@@ -918,13 +937,13 @@ def _nearest(section: type[Options], key: str) -> str:
     return f" (did you mean `{close[0]}`?)" if close else f" (known here: {', '.join(known)})"
 
 
-def _dangling(config: dict) -> list[str]:
+def _dangling(config: dict, study: Study | None) -> list[str]:
     """Names used but not declared, found also where other keys are at fault."""
-    faults = []
+    faults, made = [], set(study.strategies) if study else set()
     for key, name, section in _references(config):
         known = config.get(section)
         known = [str(key) for key in known] if isinstance(known, dict) else []
-        if isinstance(name, str) and name not in known:
+        if isinstance(name, str) and name not in known and not (section == "strategies" and name in made):
             close = difflib.get_close_matches(name, known, n=1)
             hint = f"did you mean `{close[0]}`?" if close else f"declared: {', '.join(known) or 'none'}."
             faults.append(f"{key}: `{name}` is not declared under `{section}`; {hint}")
@@ -984,6 +1003,12 @@ def _contradictions(study: Study) -> list[str]:
             if sided.count(name) > 1
         ]
     for name, source in study.sources.items():
+        networks = sorted({one.network for one in _users(study, name)})
+        if isinstance(source, WeightsSource) and source.network is None and len(networks) > 1:
+            faults.append(
+                f"sources.{name}: taken by strategies on {' and '.join(networks)}, but weights belong to one "
+                "network; declare a source for each."
+            )
         if isinstance(source, DataSource) and _overlap(source.places[0], study.places[0]):
             faults.append(
                 f"sources.{name}.images: `{source.places[0]}` overlaps the study's own images, so the test "
@@ -992,6 +1017,11 @@ def _contradictions(study: Study) -> list[str]:
     for name, strategy in study.strategies.items():
         faults += _faults_of_strategy(study, name, strategy)
     return faults + _unsafe(study)
+
+
+def _users(study: Study, source: str) -> list[Strategy]:
+    """The strategies that start from a source."""
+    return [one for one in study.strategies.values() if one.init is not None and one.init.source == source]
 
 
 def _named_classes(data: DataSet) -> list[tuple[str, str]]:

@@ -7,6 +7,7 @@ and how fast, is a function of the share of the budget, so that a run that was k
 
 import hashlib
 import math
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -17,6 +18,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
+from stratagem.encoder import scaling_of
 from stratagem.errors import WeightsError
 from stratagem.study import Init, is_address, is_published
 
@@ -24,6 +26,8 @@ __all__ = ["Freezing", "adopt", "fetch", "freezing", "read_weights"]
 
 HEAD = "head."  # the last layer's tensors: always replaced, since the classes are others
 ENCODER = "encoder."
+OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12]\.)")  # as its published weights have it
+COUNTER = ".num_batches_tracked"  # which weights of before 2018 lack, and stored statistics do without
 NEVER = math.inf  # the share of a budget at which a frozen layer opens
 CORRECT = "Correct `weights`, `sha256` or `network` under `sources`."
 
@@ -110,7 +114,7 @@ def adopt(model: nn.Module, state: dict[str, torch.Tensor]) -> pd.DataFrame:
     """
     own, first = model.state_dict(), _first_layer(model)
     prefix = "" if any(name.startswith(ENCODER) for name in state) else ENCODER
-    given = {prefix + name: value for name, value in state.items()}
+    given = {prefix + OLD_DENSENET.sub(r"\1\2", name): value for name, value in state.items()}
     rows, fitting = [], {}
     for name in sorted(own.keys() | given.keys()):
         fate, why = _fate(name, own.get(name), given.get(name), first)
@@ -121,7 +125,8 @@ def adopt(model: nn.Module, state: dict[str, torch.Tensor]) -> pd.DataFrame:
     table = pd.DataFrame(rows)
     if not fitting:
         raise _unusable("the source's weights", "tensors that fit the network", "none that do")
-    missing = table.loc[(table["fate"] == "new") & table["tensor"].str.startswith(ENCODER)]
+    needed = table["tensor"].str.startswith(ENCODER) & ~table["tensor"].str.endswith(COUNTER)
+    missing = table.loc[(table["fate"] == "new") & needed]
     if len(missing):
         row = missing.iloc[0]
         raise _unusable(
@@ -210,7 +215,12 @@ def freezing(model: nn.Module, table: pd.DataFrame, init: Init) -> Freezing:
 def _one_after_the_other(layers: list[list[str]], taken: set[str], thaw: float) -> dict[str, float]:
     """When each parameter opens: new layers at once, those taken from the last to the first."""
     old = [layer for layer in layers if not taken.isdisjoint(layer)]
-    return {name: thaw * (len(old) - place) / len(old) for place, layer in enumerate(old) for name in layer}
+    return {
+        name: thaw * (len(old) - place) / len(old)
+        for place, layer in enumerate(old)
+        for name in layer
+        if name in taken
+    }
 
 
 def _fate(name: str, own: torch.Tensor | None, given: torch.Tensor | None, first: str) -> tuple[str, str]:
@@ -238,7 +248,7 @@ def _but_channels(weight: torch.Tensor) -> tuple[int, ...]:
 
 
 def _of_channels(weight: torch.Tensor, channels: int) -> torch.Tensor:
-    """A first layer's weights for images of other channels: its answer to a grey image stays the same.
+    """A first layer's weights for images of other channels: the same answer where all channels are alike.
 
     Channels take turns: where there are more, each of the old is divided among those that it becomes; where
     there are fewer, each of the new is the sum of those that it was.
@@ -261,12 +271,15 @@ def _published(name: str, network: str) -> Path:
     known = get_model_weights(network).__members__
     if name not in known:
         raise _unusable(name, f"weights of {network}: {', '.join(known)}", "no such name")
+    if scaling_of(known[name]) != scaling_of(known["DEFAULT"]):
+        raise _unusable(name, f"weights for images scaled as those of {network}'s DEFAULT", "others")
     url = known[name].url
     path = Path(torch.hub.get_dir()) / "checkpoints" / Path(urlsplit(url).path).name
     digest = torch.hub.HASH_REGEX.search(path.name)[1]
-    if not path.is_file():
+    if path.is_file():
+        _check_digest(path, digest, "Remove this file: it is then fetched anew.")
+    else:
         _download(url, path, digest)
-    _check_digest(path, digest, "Remove this file: it is then fetched anew.")
     return path
 
 

@@ -97,15 +97,21 @@ def test_prefetch_fetches_all_that_a_study_needs_from_elsewhere(classifier):
 
 def test_a_run_of_another_study_is_a_source(classifier):
     """A study goes on from the network that another one ended with."""
-    run = "results/tiny/runs/random-resnet18/fold0/seed1"
+    run = "results/tiny/runs/baseline-control/fold0/seed1"
     assert classifier.snakemake(f"{run}/model.safetensors").returncode == 0
     strategies = {
         name: {"resolution": "resize", "network": "resnet18", "loader": {"fraction": 0.1, "batch_size": 2}}
         for name in ("baseline", "further")
     }
     strategies["further"]["init"] = {"source": "run", "freeze": "all-but-last"}
+    folders = {part: f"data/demo/glow/{part}" for part in ("images", "masks")}
     classifier.study(
-        study="next", seeds=[1], budget={"images": 2}, sources={"run": {"run": run}}, strategies=strategies
+        **folders,
+        study="next",
+        seeds=[1],
+        budget={"images": 2},
+        sources={"run": {"run": run}},
+        strategies=strategies,
     )
     said = classifier.snakemake()
     assert said.returncode == 0, said.stdout
