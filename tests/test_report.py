@@ -648,7 +648,7 @@ def test_what_transfer_saves_is_told(tmp_path):
     page = _rendered(tmp_path, arms=arms, costs=costs, fates={"full-data": FATES}, taught={"full-data": None})
     assert "What transfer saves" in page.text
     assert "full-data came to what baseline ends with (validation Dice 0.500) after 5 images" in page.text
-    assert "Its source took 40 images and 4 s, once." in page.text
+    assert "The source of full-data took 40 images and 4 s, once." in page.text
     found = "cannot tell yet at 2; cannot tell yet at 9"
     assert f"is not shown to be worth it where labelled images are fewest ({found})." in page.text
     assert [

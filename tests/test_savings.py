@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from stratagem.comparison import COLUMNS as COMPARED
 from stratagem.comparison import Design
-from stratagem.savings import COLUMNS, first_images, savings, told, worth
+from stratagem.savings import COLUMNS, first_images, savings, taught, told, worth
 
 IMAGES = np.array([10, 20, 30, 40])
 FLAT, RISING, EARLY = (0.1, 0.2, 0.3, 0.4), (0.2, 0.4, 0.6, 0.8), (0.6, 0.8, 0.9, 0.9)
@@ -118,8 +118,7 @@ def test_the_saving_in_words():
     table = _savings(curves, pretraining=source)
     assert told(table.iloc[0], "Dice") == (
         "taught came to what scratch ends with (validation Dice 0.800) after 20 images, scratch itself after "
-        "40: 20 images a run saved (95 % interval 20 to 20), or 15 s (15 s to 15 s). Its source took 500 "
-        "images and 2.5 h, once."
+        "40: 20 images a run saved (95 % interval 20 to 20), or 15 s (15 s to 15 s)."
     )
     unsure = table.iloc[0].copy()
     unsure[["images_low", "images_high", "seconds_low", "seconds_high", "seconds_saved"]] = (
@@ -132,6 +131,16 @@ def test_the_saving_in_words():
     assert "(95 % interval -5 to 45, so maybe none), or 73 s (-4 s to 2.5 min)" in told(unsure, "Dice")
     unsure[["images_saved", "images_low", "images_high"]] = -20, -30, -10
     assert "-20 images a run saved (95 % interval -30 to -10), or" in told(unsure, "Dice")
+
+
+def test_what_a_source_took_is_told_once():
+    """Whoever starts from it; a classifier's weights took nothing here."""
+    names = ["a", "b", "c", "d"]
+    table = pd.DataFrame({"strategy": names, "pretraining_images": [500, 500, np.nan, 60]})
+    assert taught(table.assign(pretraining_s=[9000.0, 9000.0, np.nan, 7.0])) == [
+        "The source of a, b took 500 images and 2.5 h, once.",
+        "The source of d took 60 images and 7 s, once.",
+    ]
 
 
 def test_a_study_without_transfer_has_an_empty_table():

@@ -20,7 +20,7 @@ from stratagem.files import replacing_folder, write_text
 from stratagem.metrics import per_image
 from stratagem.page import fill
 from stratagem.sample import read_sample
-from stratagem.savings import told, worth
+from stratagem.savings import taught, told, worth
 from stratagem.split import units
 
 __all__ = ["Stored", "collapsed", "open_because", "render", "sentence", "starved"]
@@ -257,10 +257,14 @@ def _found(stored: Stored, tables: dict, runs: pd.DataFrame, differences: pd.Dat
         "costs": tables["costs"].to_dict("records"),
         "starved": starved(tables["costs"]),
         "savings": tables["savings"].to_dict("records"),
-        "saved": [told(row, NAMES[stored.metric]) for row in tables["savings"].itertuples()],
-        "worth": worth(tables["savings"]),
+        "saved": _saved(tables["savings"], NAMES[stored.metric]),
         "fitted": _fitted(stored),
     }
+
+
+def _saved(savings: pd.DataFrame, metric: str) -> list[str]:
+    """What transfer saves, in words: up to how many images it is worth it, what a run saves, what it took."""
+    return worth(savings) + [told(row, metric) for row in savings.itertuples()] + taught(savings)
 
 
 def _fitted(stored: Stored) -> list[dict]:

@@ -17,7 +17,7 @@ from scipy import stats
 
 from stratagem.comparison import LEVEL, UNADJUSTED, Design
 
-__all__ = ["COLUMNS", "first_images", "savings", "told", "worth"]
+__all__ = ["COLUMNS", "first_images", "savings", "taught", "told", "worth"]
 
 RUN = ["strategy", "fold", "seed"]
 COLUMNS = [
@@ -107,15 +107,15 @@ def told(row, metric: str) -> str:
     ends = f"what {row.control} ends with (validation {metric} {row.target:.3f})"
     if row.reached < row.runs:
         counted = f"in {row.reached} of {row.runs} runs"
-        return f"{row.strategy} came to {ends} {counted}: no saving can be told." + _once(row)
+        return f"{row.strategy} came to {ends} {counted}: no saving can be told."
     found = f"{row.strategy} came to {ends} after {row.images:,.0f} images, {row.control} itself after "
     found += f"{row.control_images:,.0f}: {row.images_saved:,.0f} images a run saved"
     if np.isnan(row.images_low):
-        return f"{found}, {_time(row.seconds_saved)}; one run gives no interval." + _once(row)
+        return f"{found}, {_time(row.seconds_saved)}; one run gives no interval."
     unsure = ", so maybe none" if row.images_low <= 0 <= row.images_high else ""
     found += f" (95 % interval {row.images_low:,.0f} to {row.images_high:,.0f}{unsure})"
     times = [_time(seconds) for seconds in (row.seconds_saved, row.seconds_low, row.seconds_high)]
-    return f"{found}, or {times[0]} ({times[1]} to {times[2]})." + _once(row)
+    return f"{found}, or {times[0]} ({times[1]} to {times[2]})."
 
 
 def worth(table: pd.DataFrame) -> list[str]:
@@ -135,6 +135,15 @@ def worth(table: pd.DataFrame) -> list[str]:
             said = f"is worth it up to {rows['train_images'].iat[good - 1]:.0f} labelled images"
             said += f" ({rest})" if rest else ", the most that were tried"
         found.append(f"{arm}, at {rows['budget_images'].mean():,.0f} images a run, {said}.")
+    return found
+
+
+def taught(table: pd.DataFrame) -> list[str]:
+    """What teaching the sources took, a sentence a source."""
+    found = []
+    for (images, seconds), rows in table.groupby(["pretraining_images", "pretraining_s"], sort=False):
+        names = ", ".join(rows["strategy"])
+        found.append(f"The source of {names} took {images:,.0f} images and {_time(seconds)}, once.")
     return found
 
 
@@ -181,13 +190,6 @@ def _cost(runs: pd.DataFrame) -> dict:
     epoch_s = runs["samples"] / runs["images_per_s"] if "samples" in runs else pd.Series(np.nan, runs.index)
     means = {key: runs[key].mean() for key in ("trainable", "peak_memory_mb")}
     return means | {"epoch_s": epoch_s.mean()}
-
-
-def _once(row) -> str:
-    """What teaching the source took."""
-    if pd.isna(row.pretraining_s):
-        return ""
-    return f" Its source took {row.pretraining_images:,.0f} images and {_time(row.pretraining_s)}, once."
 
 
 def _time(seconds: float) -> str:
