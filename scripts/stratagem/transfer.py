@@ -202,7 +202,7 @@ def freezing(model: nn.Module, table: pd.DataFrame, init: Init) -> Freezing:
         }
         opens = dict.fromkeys(fixed[init.freeze], NEVER)
     random = sorted(opens.keys() - taken)
-    if random and init.freeze != "gradual":
+    if random:
         raise WeightsError(
             expected="weights for all that is held fixed",
             found=f"none for `{random[0]}`, which is new",
