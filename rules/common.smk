@@ -6,12 +6,13 @@ from pathlib import Path
 sys.path.insert(0, str(Path(str(workflow.current_basedir)).parent / "scripts"))
 
 from stratagem import preflight
+from stratagem.config import read_study
 from stratagem.demo import DOMAINS
 from stratagem.device import settle
 from stratagem.errors import ConfigError
 from stratagem.provenance import sources
 from stratagem.sample import fingerprint
-from stratagem.study import DataSource, RunSource, read_study
+from stratagem.study import DataSource, RunSource
 
 ENVIRONMENT = "../envs/stratagem.yaml"
 DEMO = "data/demo"

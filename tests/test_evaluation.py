@@ -7,13 +7,13 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from stratagem import geometry
+from stratagem.config import read_study
 from stratagem.evaluation import evaluate
 from stratagem.index import Wanted, build_index
 from stratagem.metrics import confusion, counts
 from stratagem.run import Inputs
 from stratagem.sample import find
 from stratagem.split import divide
-from stratagem.study import read_study
 from stratagem.unet import build
 
 CLASSES = ["background", "a", "b"]

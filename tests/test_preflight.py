@@ -6,9 +6,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from stratagem.config import read_study
 from stratagem.errors import ConfigError
 from stratagem.preflight import require
-from stratagem.study import read_study
 
 DEMO = "data/demo"
 KINDS = ".bmp, .gif, .jpeg, .jpg, .png, .tif, .tiff, .webp"

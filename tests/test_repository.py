@@ -12,8 +12,9 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
+from stratagem.config import read_study
 from stratagem.provenance import modules
-from stratagem.study import Study, WeightsSource, read_study, schema
+from stratagem.study import Study, WeightsSource, schema
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "scripts" / "stratagem"

@@ -19,6 +19,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from stratagem import geometry
+from stratagem.config import read_study
 from stratagem.errors import TrainingError
 from stratagem.execution import choose
 from stratagem.files import write_json, write_table
@@ -29,7 +30,7 @@ from stratagem.run import Inputs, examine, load_model, train
 from stratagem.sample import find
 from stratagem.shard import catalogue, write_shard
 from stratagem.split import divide, select
-from stratagem.study import Delivery, Recipe, Study, read_study
+from stratagem.study import Delivery, Recipe, Study
 from stratagem.transforms import Policy
 from stratagem.unet import build
 

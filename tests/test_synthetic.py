@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from stratagem.config import read_study
 from stratagem.errors import DataError
 from stratagem.geometry import fit
 from stratagem.index import Wanted, build_index
@@ -17,7 +18,6 @@ from stratagem.run import Inputs, storage_of
 from stratagem.sample import find
 from stratagem.shard import catalogue, write_shard
 from stratagem.split import divide
-from stratagem.study import read_study
 from stratagem.synthetic import make, write_synthetic
 from stratagem.transforms import Policy
 

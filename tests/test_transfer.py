@@ -10,6 +10,7 @@ import threading
 
 import pytest
 import torch
+from examples import FAMILIES
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import save_file
@@ -24,12 +25,6 @@ from stratagem.unet import build
 torch.set_num_threads(1)  # networks this small gain nothing from more
 STATE = {"a.weight": torch.arange(6.0).view(2, 3), "a.bias": torch.ones(2)}
 SMALL = {"width": 2, "depth": 2, "seed": 0}
-# One of every family, its smallest.
-FAMILIES = [
-    "alexnet", "convnext_tiny", "densenet121", "efficientnet_b0", "googlenet", "inception_v3", "mnasnet0_5",
-    "mobilenet_v2", "mobilenet_v3_small", "regnet_y_400mf", "resnet18", "resnet50", "resnext50_32x4d",
-    "shufflenet_v2_x0_5", "squeezenet1_1", "swin_t", "swin_v2_t", "vgg11",
-]  # fmt: skip
 HEADS = ("fc.", "classifier.", "head.", "AuxLogits.", "aux1.", "aux2.")  # of classifiers
 
 

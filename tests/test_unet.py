@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from examples import FAMILIES
 from torch import nn
 from torchvision.models import resnet18
 
@@ -11,14 +12,6 @@ from stratagem.unet import GroupNorm, Scaling, Unet, build, settle
 
 torch.set_num_threads(1)  # networks this small gain nothing from more
 UNET = {"width": 2, "depth": 2}
-
-
-# One of every family, its smallest.
-FAMILIES = [
-    "alexnet", "convnext_tiny", "densenet121", "efficientnet_b0", "googlenet", "inception_v3", "mnasnet0_5",
-    "mobilenet_v2", "mobilenet_v3_small", "regnet_y_400mf", "resnet18", "resnet50", "resnext50_32x4d",
-    "shufflenet_v2_x0_5", "squeezenet1_1", "swin_t", "swin_v2_t", "vgg11",
-]  # fmt: skip
 
 
 def _image(height: int, width: int, count: int = 1, channels: int = 3) -> torch.Tensor:

@@ -25,7 +25,7 @@ SIDES = (32, 64, 96, 128)  # pixels: the least that a classifier takes is one of
 DEEPEST = int(math.log2(STRIDE))  # halvings
 CLASSES = 9973  # a number of channels by which a map is known as scores of classes, not features
 HALVES = (0.5,) * 3, (0.5,) * 3  # mean and standard deviation of red, green, blue
-# Of those that have it: no classifiers at the side, images scaled by us, first weights as the authors drew them.
+# Where there is a choice: no classifiers at the side, images scaled here, first weights as published.
 PLAIN = {"aux_logits": False, "transform_input": False, "init_weights": True}
 
 
