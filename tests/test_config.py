@@ -7,10 +7,10 @@ from pathlib import Path
 import jsonschema
 import pytest
 import yaml
-from examples import WEIGHTS, small
 from hypothesis import given
 from hypothesis import strategies as st
 
+from examples import WEIGHTS, small
 from stratagem.config import _sentence, read_study
 from stratagem.errors import ConfigError
 from stratagem.study import schema

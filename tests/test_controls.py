@@ -1,7 +1,6 @@
 """Controls: the same strategy with random weights, beside each that takes a classifier's."""
 
 from examples import WEIGHTS, small, with_classifiers
-
 from stratagem.config import read_study
 
 

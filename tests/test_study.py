@@ -4,9 +4,9 @@ import json
 
 import jsonschema
 import pytest
-from examples import small
 from pydantic import ValidationError
 
+from examples import small
 from stratagem.config import read_study
 from stratagem.errors import ConfigError
 from stratagem.study import Recipe, Study, schema

@@ -10,13 +10,13 @@ import threading
 
 import pytest
 import torch
-from examples import FAMILIES
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 from torch import nn
 from torchvision.models import get_model, get_model_weights, resnet18
 
+from examples import FAMILIES
 from stratagem.errors import WeightsError
 from stratagem.study import Init
 from stratagem.transfer import Freezing, adopt, fetch, freezing, read_weights

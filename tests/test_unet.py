@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from examples import FAMILIES
 from torch import nn
 from torchvision.models import resnet18
 
+from examples import FAMILIES
 from stratagem.errors import GeometryError
 from stratagem.transfer import adopt
 from stratagem.unet import GroupNorm, Scaling, Unet, build, settle
