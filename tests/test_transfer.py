@@ -252,6 +252,7 @@ def test_every_family_loads_its_own_weights(network, tmp_path, monkeypatch):
     path.parent.mkdir(parents=True)
     torch.save(state, path)
     path = path.rename(path.with_name(f"{network}-{_digest(path)[:8]}.pth"))
+    state = {name: value for name, value in state.items() if not name.startswith(HEADS)}  # VGG's is 0.5 GB
     known = get_model_weights(network)
     monkeypatch.setattr(known.DEFAULT.value, "url", f"https://example.invalid/models/{path.name}")
     model = build(network, 2, **SMALL)
@@ -259,7 +260,7 @@ def test_every_family_loads_its_own_weights(network, tmp_path, monkeypatch):
     path.unlink()
     fates = table.set_index("tensor")["fate"]
     left = fates[fates == "left"].index.str.removeprefix("encoder.")
-    assert all(name.startswith(HEADS) for name in left)
+    assert len(left) and all(name.startswith(HEADS) for name in left)
     assert not fates[fates == "new"].index.str.startswith("encoder.").any()
     encoder = model.encoder.state_dict()
     assert len(encoder) == (fates == "taken").sum() >= 10
