@@ -121,6 +121,8 @@ def test_the_saving_in_words():
         "40: 20 images a run saved (95 % interval 20 to 20), or 15 s (15 s to 15 s)."
     )
     unsure = table.iloc[0].copy()
+    unsure["seconds_saved"] = -0.4
+    assert "or 0 s (15 s to 15 s)" in told(unsure, "Dice")
     unsure[["images_low", "images_high", "seconds_low", "seconds_high", "seconds_saved"]] = (
         -5,
         45,
@@ -135,9 +137,8 @@ def test_the_saving_in_words():
 
 def test_what_a_source_took_is_told_once():
     """Whoever starts from it; a classifier's weights took nothing here."""
-    names = ["a", "b", "c", "d"]
-    table = pd.DataFrame({"strategy": names, "pretraining_images": [500, 500, np.nan, 60]})
-    assert taught(table.assign(pretraining_s=[9000.0, 9000.0, np.nan, 7.0])) == [
+    table = pd.DataFrame({"arm": ["a", "a", "b", "c", "d"], "pretraining_images": [500] * 3 + [np.nan, 60]})
+    assert taught(table.assign(pretraining_s=[9000.0] * 3 + [np.nan, 7.0])) == [
         "The source of a, b took 500 images and 2.5 h, once.",
         "The source of d took 60 images and 7 s, once.",
     ]

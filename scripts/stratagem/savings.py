@@ -142,7 +142,7 @@ def taught(table: pd.DataFrame) -> list[str]:
     """What teaching the sources took, a sentence a source."""
     found = []
     for (images, seconds), rows in table.groupby(["pretraining_images", "pretraining_s"], sort=False):
-        names = ", ".join(rows["strategy"])
+        names = ", ".join(rows["arm"].unique())
         found.append(f"The source of {names} took {images:,.0f} images and {_time(seconds)}, once.")
     return found
 
@@ -197,4 +197,4 @@ def _time(seconds: float) -> str:
     for size, unit in ((3600, "h"), (60, "min")):
         if abs(seconds) >= 2 * size:
             return f"{seconds / size:.1f} {unit}"
-    return f"{seconds:.0f} s"
+    return f"{round(seconds)} s"
