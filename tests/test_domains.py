@@ -81,6 +81,9 @@ def test_nothing_of_mine_is_replaced(folders):
     with pytest.raises(DataError, match="a new folder, or an empty one"):
         divide(*folders, "out")
     assert [path.name for path in Path("out").iterdir()] == ["notes.txt"]
+    Path("file").touch()
+    with pytest.raises(DataError, match="a new folder, or an empty one"):
+        divide(*folders, "file")
 
 
 def test_the_command_does_it(folders):

@@ -5,15 +5,14 @@ background's, as long as this takes more than half of the image. It tells fluore
 bright-field images of cells, and is meant for a study of transfer from one to the other.
 """
 
-import os
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from stratagem.errors import DataError
-from stratagem.files import replacing_folder, write_table
 from stratagem.image import read_image
+from stratagem.importer import new_folder, write_sheet
 from stratagem.sample import find
 
 __all__ = ["LIGHT", "divide"]
@@ -41,28 +40,21 @@ def divide(images: str | Path, masks: str | Path, out: str | Path) -> list[str]:
     DataError
         If an image has no mask or cannot be read, all are of one kind, or the folder holds something.
     """
-    found, final = find(str(images), str(masks), "{stem}", None), Path(out).resolve()
+    found = find(str(images), str(masks), "{stem}", None)
     if found.problems:
         file, reason = found.problems[0]
         raise _unusable("an image with its mask", reason, file, "Add it, or move the file away.")
-    if final.exists() and any(final.iterdir()):
-        raise _unusable("a new folder, or an empty one", "one in use", str(out), "Name another one.")
-    rows = [
-        {"image": one.image, "mask": one.masks[0], "light": _is_light(one.image)} for one in found.samples
-    ]
+    rows = [(one.image, one.masks[0], _is_light(one.image)) for one in found.samples]
     table = pd.DataFrame(rows, columns=["image", "mask", "light"])
     if table["light"].nunique() < 2:
         raise _unusable("dark and light images", "one kind alone", str(images), "They need no division.")
-    for column in ("image", "mask"):
-        table[column] = [Path(os.path.relpath(path, final)).as_posix() for path in table[column]]
-    with replacing_folder(final) as made:
+    said = []
+    with new_folder(out) as (made, _):
         for light, name in ((False, "dark"), (True, "light")):
-            write_table(table.loc[table["light"] == light, ["image", "mask"]], made / f"{name}.csv")
-    count = int(table["light"].sum())
-    return [
-        f"{len(table) - count} dark images: {Path(out, 'dark.csv')}",
-        f"{count} light images: {Path(out, 'light.csv')}",
-    ]
+            own = table.loc[table["light"] == light, ["image", "mask"]]
+            write_sheet(own, made / f"{name}.csv", out)
+            said.append(f"{len(own)} {name} images: {Path(out, f'{name}.csv')}")
+    return said
 
 
 def _is_light(image: Path) -> bool:

@@ -47,7 +47,7 @@ from stratagem.files import replacing_folder, write_table, write_text
 from stratagem.image import EXTENSIONS, read_raw
 from stratagem.labels import IGNORE, read_mask
 
-__all__ = ["import_coco", "import_labelmaps", "import_nnunet"]
+__all__ = ["import_coco", "import_labelmaps", "import_nnunet", "new_folder", "write_sheet"]
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -94,7 +94,7 @@ def import_nnunet(folder: str | Path, out: str | Path) -> list[str]:
     faults: list[str] = []
     cases = _cases(folder, dataset, faults)
     _require_none(faults, "each case with all its channels and its labels", folder, _NNUNET_REMEDY)
-    with _new_folder(out) as (made, final):
+    with new_folder(out) as (made, final):
         channels = list(dataset.channel_names.values())
         rows = [{"image": _image(case, made, final, channels, faults), "mask": case.mask} for case in cases]
         _require_none(faults, "channels of one size and one pixel type", folder, "Replace those files.")
@@ -140,7 +140,7 @@ def import_coco(annotations: str | Path, images: str | Path, out: str | Path) ->
     numbers = {category.id: number for number, category in enumerate(categories, start=1)}
     objects = _by_image(collection)
     rows, unseen = [], 0
-    with _new_folder(out) as (made, final):
+    with new_folder(out) as (made, final):
         for image in collection.images:
             mask, invisible = _drawn(image, objects[image.id], numbers)
             unseen += invisible
@@ -184,7 +184,7 @@ def import_labelmaps(images: str | Path, masks: str | Path, out: str | Path) -> 
     faults += _faults_of_maps(maps)
     _require_none(faults, "one label map for each image", masks, _MAPS_REMEDY)
     rows = [{"image": image_files[name][0], "mask": mask_files[name][0]} for name in sorted(image_files)]
-    with _new_folder(out) as (made, _):
+    with new_folder(out) as (made, _):
         _write(made, out, rows, ["background", "object"], {"encoding": "instances"})
     notes = [f"Passed over: {passed_over} other files of Cellpose (flows, outlines)."] if passed_over else []
     return _done(rows, out) + notes
@@ -649,7 +649,7 @@ def _read(model: type[Model], path: Path, remedy: str) -> Model:
 
 
 @contextlib.contextmanager
-def _new_folder(out: str | Path) -> Iterator[tuple[Path, Path]]:
+def new_folder(out: str | Path) -> Iterator[tuple[Path, Path]]:
     """The folder to write to, and what it will be called; nothing of the user's is replaced."""
     final = Path(out).resolve()
     if final.exists() and not (final.is_dir() and not any(final.iterdir())):
@@ -664,14 +664,18 @@ def _write(made: Path, out: str | Path, rows: list[dict], classes: list[str], la
     if not rows:
         raise _error(["none"], "at least one image with its mask", Path(out), "Check the paths given.")
     table = pd.DataFrame(rows)
-    for column in ("image", "mask"):
-        table[column] = [
-            Path(os.path.relpath(path, Path(out).resolve())).as_posix() for path in table[column]
-        ]
-    write_table(table, made / "samples.csv")
+    write_sheet(table, made / "samples.csv", out)
     keys = {"sheet": Path(out, "samples.csv").as_posix(), "classes": classes, "labels": labels}
     lines = [f"{key}: {json.dumps(value, ensure_ascii=False)}\n" for key, value in keys.items()]
     write_text(STUDY_HEAD + "".join(lines), made / "study.yaml")
+
+
+def write_sheet(table: pd.DataFrame, path: Path, out: str | Path) -> None:
+    """Samples as a sheet, their files named from the folder in which it will lie."""
+    for column in ("image", "mask"):
+        named = [Path(os.path.relpath(file, Path(out).resolve())).as_posix() for file in table[column]]
+        table = table.assign(**{column: named})
+    write_table(table, path)
 
 
 def _done(rows: list[dict], out: str | Path) -> list[str]:

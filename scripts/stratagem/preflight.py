@@ -147,7 +147,8 @@ def _holds_any(data: DataSet, images: set[Path]) -> bool:
     """Whether a data set holds one of some images."""
     if data.sheet is not None:
         return not images.isdisjoint(listed_images(data.sheet))
-    return any(image.is_relative_to(Path(data.images).resolve()) for image in images)
+    folder = Path(data.images).resolve()
+    return any(image.is_relative_to(folder) for image in images)
 
 
 def _faults_of_sheets(study: Study) -> Iterator[str]:

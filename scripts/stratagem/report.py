@@ -108,6 +108,7 @@ def render(stored: Stored, page: Path, folder: Path) -> None:
         colours=[(name, figures.class_colour(k)) for k, name in enumerate(stored.study["classes"]) if k],
         facts=_facts(stored, evaluation, records),
         fates=fates(records),
+        fitted=_fitted(stored, records),
         constant=_shares(evaluation, runs, stored.study["classes"]),
         **_found(stored, tables, runs, differences),
     )
@@ -258,7 +259,6 @@ def _found(stored: Stored, tables: dict, runs: pd.DataFrame, differences: pd.Dat
         "starved": starved(tables["costs"]),
         "savings": tables["savings"].to_dict("records"),
         "saved": _saved(tables["savings"], NAMES[stored.metric]),
-        "fitted": _fitted(stored),
     }
 
 
@@ -267,18 +267,15 @@ def _saved(savings: pd.DataFrame, metric: str) -> list[str]:
     return worth(savings) + [told(row, metric) for row in savings.itertuples()] + taught(savings)
 
 
-def _fitted(stored: Stored) -> list[dict]:
+def _fitted(stored: Stored, records: list[dict]) -> list[dict]:
     """What became of the tensors of each strategy's source: taken, adapted, left, or new, how many and why.
 
     Of the first run of each; its whole table stands in ``transfer.csv``.
     """
     found = {}
-    for run in stored.runs:
-        path = run / "transfer.csv"
-        if not path.is_file():
-            continue
-        strategy = json.loads((run / "cost.json").read_text(encoding="utf-8"))["strategy"]
-        if strategy in found:
+    for run, record in zip(stored.runs, records, strict=True):
+        strategy, path = record["strategy"], run / "transfer.csv"
+        if strategy in found or not path.is_file():
             continue
         table = pd.read_csv(path, keep_default_na=False)
         groups = table.groupby(["fate", "why"], sort=False)["tensor"]
