@@ -35,6 +35,7 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	PATH="$(CURDIR)/$(BIN):$$PATH" snakefmt --check Snakefile rules
 	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --lint
+	PYTHONPATH=scripts $(BIN)/lint-imports --no-cache
 
 $(READY): requirements.lock
 	$(PYTHON) -m venv .venv

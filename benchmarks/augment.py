@@ -96,9 +96,9 @@ def _mapped(function, threads: int):
 
 
 def _ours(images, masks, threads: int):
-    from stratagem.augment import apply
-    from stratagem.manifest import Manifest, write
-    from stratagem.transforms import Policy, strength
+    from stratagem.augmentation.manifest import Manifest, write
+    from stratagem.augmentation.on_cpu import apply
+    from stratagem.augmentation.transforms import Policy, strength
 
     ranges = {"rotation": ROTATION, "translation": SHIFT, "scale": SCALE, "flip_horizontal": 0.5}
     ranges |= {"brightness": GREY, "contrast": CONTRAST, "blur": (BLUR_PX, 0.3)}
@@ -107,11 +107,12 @@ def _ours(images, masks, threads: int):
     names = [str(number) for number in range(IMAGES)]
     write(policy, 0, names, path)
     manifest, seen = Manifest(path), [0] * IMAGES
+    rows = manifest.places(names)
     image, mask = np.empty((BATCH, SIDE, SIDE, 3), np.uint8), np.empty((BATCH, SIDE, SIDE), np.uint8)
 
     def one(slot: int, place: int) -> None:
         seen[place] += 1
-        row = manifest.row(names[place], seen[place] // 8 % 50)
+        row = manifest.at(rows[place], seen[place] // 8 % 50)
         apply(row, images[place], masks[place], into=(image[slot], mask[slot]))
 
     return _mapped(one, threads)

@@ -3,7 +3,7 @@
     python benchmarks/bound.py
 
 Trains networks for three steps, each in a process of its own, with a record after every step, and prints the
-most that the process held of its own beside what `stratagem.capacity` reckons for it (Linux).
+most that the process held of its own beside what `stratagem.training.capacity` reckons for it (Linux).
 """
 
 import subprocess
@@ -41,25 +41,25 @@ def one(network: str, width: int, depth: int, count: int, side: int, exact: bool
     """Train and print a row."""
     import numpy as np
 
-    from stratagem import training
-    from stratagem.capacity import reckoned_mb
-    from stratagem.execution import choose
-    from stratagem.loader import Batch
-    from stratagem.records import Records
-    from stratagem.unet import build
+    from stratagem.loading.loader import Batch
+    from stratagem.networks.execution import choose
+    from stratagem.networks.unet import build
+    from stratagem.training import loop
+    from stratagem.training.capacity import reckoned_mb
+    from stratagem.training.records import Records
 
     execution = choose("cpu", 1)
     execution = execution.exact() if exact else execution
     model = execution.place(build(network, 2, width=width, depth=depth, seed=0).train())
     common = {"learning_rate": 1e-5, "weight_decay": 0.0, "warmup": 0.0, "validations": 1, "steps": 3}
-    options = training.Options(batch_size=count, micro_batch_pixels=2**30, **common)
+    options = loop.Options(batch_size=count, micro_batch_pixels=2**30, **common)
     reckoned = reckoned_mb(model, options, execution)((count, side, side))
     image, mask = np.zeros((count, side, side, 3), np.uint8), np.zeros((count, side, side), np.uint8)
     batch = Batch(image, mask, np.array(["a"] * count), np.arange(count), 0)
     RESET.write_text("5")
     with tempfile.TemporaryDirectory() as folder:
-        progress = training.begin(model, options)
-        training.fit(
+        progress = loop.begin(model, options)
+        loop.fit(
             progress, lambda _: (batch for _ in range(3)), options, execution, None, Records(folder, {}, 0)
         )
     lines = [line.split() for line in STATUS.read_text().splitlines()]

@@ -3,10 +3,10 @@
     python benchmarks/coverage.py [--studies 1000]
 
 A study is drawn as two strategies' logit scores: an image's difficulty (sd 0.8), its own liking of each
-strategy (sd 0.3), noise of each run and image (sd 0.3), and an effect of each training seed (sd 0.1 or
-0.3); Dice is their logistic, so it is skewed and bounded. The truth is the mean difference over 200,000
-draws of new seeds and images. `crossed` is `stratagem.comparison.interval`; `images only` averages over
-seeds and takes Student's t over images.
+strategy (sd 0.3), noise of each run and image (sd 0.3), and an effect of each training seed (sd 0.1 or 0.3);
+Dice is their logistic, so it is skewed and bounded. The truth is the mean difference over 200,000 draws of
+new seeds and images. `crossed` is `stratagem.comparison.effects.interval`; `images only` averages over seeds
+and takes Student's t over images.
 
 The second table is of a family: five strategies with one reference, none of which has an effect, in how
 many of the studies all five intervals hold 0, and their mean width, with the seed variance of each
@@ -24,7 +24,7 @@ from scipy.special import expit
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 
-from stratagem.comparison import Design, compare, interval
+from stratagem.comparison.effects import Design, compare, interval
 
 DESIGNS = [(3, 20), (3, 50), (3, 200), (5, 50), (10, 50)]  # seeds, images
 SEED_SD = {"small": 0.1, "large": 0.3}

@@ -60,25 +60,26 @@ def main() -> None:
 
 def measure(given: argparse.Namespace) -> dict:
     """Seconds a step and memory of one row, in this process."""
-    from stratagem import training
-    from stratagem.execution import choose
-    from stratagem.study import Init, Training
-    from stratagem.transfer import adopt, freezing
-    from stratagem.unet import build
+    from stratagem.networks.execution import choose
+    from stratagem.networks.unet import build
+    from stratagem.study.declaration import Training
+    from stratagem.training import loop
+    from stratagem.transfer.adoption import adopt
+    from stratagem.transfer.freezing import freezing
 
     execution = choose("cpu", given.threads)
     model = build(given.network, 2, width=32, depth=4, seed=0)
     table = adopt(model, build(given.network, 2, width=32, depth=4, seed=1).state_dict())
-    frozen = freezing(model, table, Init(source="other", freeze=given.row))
-    options = training.Options(given.batch, steps=10**6, freezing=frozen, **Training().model_dump())
-    progress = training.begin(execution.place(model.train()), options)
+    frozen = freezing(model, table, freeze=given.row)
+    options = loop.Options(given.batch, steps=10**6, freezing=frozen, **Training().model_dump())
+    progress = loop.begin(execution.place(model.train()), options)
     batch = _batch(given)
     before = _peak_mb()
     for _ in range(WARM_UP):
-        training.step(progress, batch, options, execution)
+        loop.step(progress, batch, options, execution)
     steps, start = 0, time.perf_counter()
     while time.perf_counter() - start < given.seconds / ROUNDS:
-        training.step(progress, batch, options, execution)
+        loop.step(progress, batch, options, execution)
         steps += 1
     seconds = (time.perf_counter() - start) / steps
     learning = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
@@ -88,7 +89,7 @@ def measure(given: argparse.Namespace) -> dict:
 def _batch(given: argparse.Namespace):
     import numpy as np
 
-    from stratagem.loader import Batch
+    from stratagem.loading.loader import Batch
 
     stream = np.random.default_rng(0)
     image = stream.integers(0, 256, (given.batch, given.size, given.size, 3), dtype=np.uint8)

@@ -8,9 +8,9 @@ them at their own size, and are brought to that size at each read. Each
 way runs in a process of its own: one epoch to warm up, then the median of the rounds; then one more whose
 samples are hashed (a sum of digests, whatever their order), which shows that all give the same.
 
-Memory is the process's own (with its workers'), the most in the timed epochs, above what it held before.
-A second table says how well a window mixes (`stratagem.order.mixing`, mean of ten epochs): 1 as a shuffle of
-all with all, 0 not at all.
+Memory is the process's own (with its workers'), the most in the timed epochs, above what it held before. A
+second table says how well a window mixes (`stratagem.loading.order.mixing`, mean of ten epochs): 1 as a
+shuffle of all with all, 0 not at all.
 
 A peer is measured where DIR/<peer>/bin/python is an environment that has it: webdataset, streaming
 (mosaicml-streaming, with torch), litdata, zarr, tensorstore, datasets (with torch where it asks for it).
@@ -73,7 +73,7 @@ def _print_ways(given: argparse.Namespace, folder: str) -> None:
 
 def _print_mixing(count: int) -> None:
     """How well windows mix samples that lie in four files."""
-    from stratagem.order import Order, mixing
+    from stratagem.loading.order import Order, mixing
 
     addresses = np.column_stack([np.arange(count) * 4 // count, np.arange(count)])
     print(f"\n{'window':>8}{'mixing':>8}")
@@ -216,13 +216,13 @@ def _ram(image, mask, folder: Path):
 def _ours(image, mask, folder: Path, compression="none", how="map", workers=1, memory=False):
     import cv2
 
-    from stratagem.geometry import Plan
-    from stratagem.index import Wanted, build_index
-    from stratagem.loader import Loader
-    from stratagem.order import Order
-    from stratagem.sample import find
-    from stratagem.shard import Shards, catalogue, write_shard
-    from stratagem.storage import Memory
+    from stratagem.data.index import Wanted, build_index
+    from stratagem.data.sample import find
+    from stratagem.loading.loader import Loader
+    from stratagem.loading.order import Order
+    from stratagem.loading.shards import Shards, catalogue, write_shard
+    from stratagem.loading.storage import Memory
+    from stratagem.resolution.plans import Plan
 
     with tempfile.TemporaryDirectory() as raw:
         for kind, array in (("i", image[..., ::-1]), ("m", mask)):

@@ -16,9 +16,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 
-from stratagem.manifest import Manifest, write
-from stratagem.presets import PRESETS
-from stratagem.transforms import Policy, strength
+from stratagem.augmentation.manifest import Manifest, write
+from stratagem.augmentation.presets import PRESETS
+from stratagem.augmentation.transforms import Policy, strength
 
 
 def main() -> None:
@@ -40,7 +40,7 @@ def main() -> None:
         print(f"file: {path.stat().st_size / 1e6:.0f} MB")
         start = time.perf_counter()
         manifest = Manifest(path, names[::10])
-        manifest.row(names[0], given.variants - 1)
+        manifest.at(0, given.variants - 1)
         print(f"one variant of a tenth of the samples read: {time.perf_counter() - start:.2f} s")
 
 

@@ -51,10 +51,10 @@ def prepare(folder: Path, count: int) -> None:
     import cv2
     import pandas as pd
 
-    from stratagem.geometry import Plan
-    from stratagem.index import Wanted, build_index
-    from stratagem.sample import find
-    from stratagem.shard import catalogue, write_catalogue, write_shard
+    from stratagem.data.index import Wanted, build_index
+    from stratagem.data.sample import find
+    from stratagem.loading.shards import catalogue, write_catalogue, write_shard
+    from stratagem.resolution.plans import Plan
 
     rng = np.random.default_rng(0)
     for kind, shape in (("images", (SIDE, SIDE, 3)), ("masks", (SIDE, SIDE))):
@@ -72,10 +72,10 @@ def prepare(folder: Path, count: int) -> None:
 
 def measure(folder: Path, epochs: int) -> dict:
     """Seconds to the first batch, and memory, in this process."""
-    from stratagem.execution import memory_mb
-    from stratagem.loader import Loader
-    from stratagem.order import Order
-    from stratagem.shard import Shards, read_catalogue
+    from stratagem.loading.loader import Loader
+    from stratagem.loading.order import Order
+    from stratagem.loading.shards import Shards, read_catalogue
+    from stratagem.networks.execution import memory_mb
 
     start = time.perf_counter()
     shards = Shards(folder, read_catalogue(folder / "shards.parquet"))

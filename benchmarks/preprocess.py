@@ -23,10 +23,10 @@ from skimage.transform import resize
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 
-from stratagem.geometry import Plan
-from stratagem.index import Wanted, build_index
-from stratagem.sample import find
-from stratagem.shard import write_shard
+from stratagem.data.index import Wanted, build_index
+from stratagem.data.sample import find
+from stratagem.loading.shards import write_shard
+from stratagem.resolution.plans import Plan
 
 SIZE = (256, 256)
 PLAN = Plan("resize", 16, (SIZE,))

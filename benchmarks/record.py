@@ -17,11 +17,11 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 
 import torch
 
-from stratagem.execution import choose
-from stratagem.progress import Progress
-from stratagem.records import Records
-from stratagem.study import Study
-from stratagem.unet import build
+from stratagem.networks.execution import choose
+from stratagem.networks.unet import build
+from stratagem.study.declaration import Study
+from stratagem.training.progress import Progress
+from stratagem.training.records import Records
 
 WIDTHS = (8, 32, 64)
 

@@ -20,13 +20,13 @@ import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 
-from stratagem.geometry import Plan, fit
-from stratagem.index import Wanted, build_index
-from stratagem.metrics import per_image
-from stratagem.order import Order
-from stratagem.roundtrip import round_trips
-from stratagem.sample import find
-from stratagem.shard import Shards, catalogue, write_shard
+from stratagem.data.index import Wanted, build_index
+from stratagem.data.sample import find
+from stratagem.evaluation.metrics import per_image
+from stratagem.evaluation.roundtrip import round_trips
+from stratagem.loading.order import Order
+from stratagem.loading.shards import Shards, catalogue, write_shard
+from stratagem.resolution.plans import Plan, fit
 
 STRIDE, BATCH = 16, 16
 PLANS = {

@@ -5,7 +5,7 @@
 Three rows, the same U-Net, batch 16, forward + backward + update, images/s (median of the rounds):
 
     plain loop     eager, channels first, float32, the allocator's defaults
-    as shipped     what `stratagem.execution` chooses here, batches through the loader from shards
+    as shipped     what `stratagem.networks.execution` chooses here, batches through the loader from shards
     fixed batch    the same, one batch held in memory: what the loader could at best give
 
 Each row runs in a process of its own (the allocator's settings are those of a process), the rows in turn,
@@ -68,8 +68,8 @@ def measure(given: argparse.Namespace) -> float:
 def _plain(given: argparse.Namespace):
     import torch
 
-    from stratagem.training import losses
-    from stratagem.unet import build
+    from stratagem.networks.unet import build
+    from stratagem.training.loop import losses
 
     torch.set_num_threads(given.threads)
     model = build("unet", 2, width=given.width, depth=4, seed=0)
@@ -88,24 +88,24 @@ def _plain(given: argparse.Namespace):
 def _shipped(given: argparse.Namespace):
     """One step of the loop itself, on batches from shards or on the first of them again and again."""
 
-    from stratagem import training
-    from stratagem.execution import choose
-    from stratagem.loader import Loader
-    from stratagem.order import Order
-    from stratagem.study import Training
-    from stratagem.unet import build
+    from stratagem.loading.loader import Loader
+    from stratagem.loading.order import Order
+    from stratagem.networks.execution import choose
+    from stratagem.networks.unet import build
+    from stratagem.study.declaration import Training
+    from stratagem.training import loop
 
     execution = choose("cpu", given.threads)
     model = execution.place(build("unet", 2, width=given.width, depth=4, seed=0))
-    options = training.Options(batch_size=BATCH, steps=10**6, **Training().model_dump())
+    options = loop.Options(batch_size=BATCH, steps=10**6, **Training().model_dump())
     shards = _shards(given.size)
-    progress = training.begin(model, options)
+    progress = loop.begin(model, options)
     batches = Loader(shards, Order(shards.shapes, BATCH, seed=0)).batches()
     if given.row == "fixed batch":
         batches = itertools.repeat(next(batches))
 
     def step() -> None:
-        training.step(progress, next(batches), options, execution)
+        loop.step(progress, next(batches), options, execution)
 
     return step
 
@@ -115,10 +115,10 @@ def _shards(size: int):
     import cv2
     import numpy as np
 
-    from stratagem.geometry import fit
-    from stratagem.index import Wanted, build_index
-    from stratagem.sample import find
-    from stratagem.shard import Shards, catalogue, write_shard
+    from stratagem.data.index import Wanted, build_index
+    from stratagem.data.sample import find
+    from stratagem.loading.shards import Shards, catalogue, write_shard
+    from stratagem.resolution.plans import fit
 
     folder = Path(tempfile.mkdtemp())
     rng = np.random.default_rng(0)

@@ -25,7 +25,7 @@ rule audit_augmentation:
         mem_mb=3000,
         runtime=60,
     params:
-        source=sources("audit", "figures", script="audit_augmentation.py"),
+        source=sources("augmentation.audit", "report.figures", script="audit_augmentation.py"),
         policy=lambda wildcards: STUDY.augmentations[wildcards.augmentation].policy(),
         classes=list(STUDY.classes),
         swaps=[[STUDY.classes.index(name) for name in pair] for pair in STUDY.swaps],
@@ -51,7 +51,7 @@ rule audit:
         mem_mb=1000,
         runtime=10,
     params:
-        source=sources("audit_report", script="audit.py"),
+        source=sources("report.audit_page", script="audit.py"),
         study=STUDY.model_dump(mode="json", include={"study", "classes", "swaps", "handed", "upright"}),
         presets={name: STUDY.augmentations[name].preset for name in USED},
     message:

@@ -5,14 +5,14 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(str(workflow.current_basedir)).parent / "scripts"))
 
-from stratagem import preflight
-from stratagem.config import read_study
-from stratagem.demo import DOMAINS
-from stratagem.device import settle
-from stratagem.errors import ConfigError
-from stratagem.provenance import sources
-from stratagem.sample import fingerprint
-from stratagem.study import DataSource, RunSource
+from stratagem.study import preflight
+from stratagem.study.reading import read_study
+from stratagem.data.demo import DOMAINS
+from stratagem.core.device import settle
+from stratagem.core.errors import ConfigError
+from stratagem.core.provenance import sources
+from stratagem.data.sample import fingerprint
+from stratagem.study.declaration import DataSource, RunSource
 
 ENVIRONMENT = "../envs/stratagem.yaml"
 DEMO = "data/demo"

@@ -61,7 +61,7 @@ rule compare:
         mem_mb=2000,
         runtime=30,
     params:
-        source=sources("tables", script="compare.py"),
+        source=sources("comparison.tables", script="compare.py"),
         design=COMPARISON,
         round_trips=ROUND_TRIPS,
         pretraining=PRETRAINING,
@@ -91,7 +91,7 @@ rule tables:
         runs=[str(Path(path).parent) for path in runs("cost.json")],
         recipes=[STUDY.run(*run).model_dump(mode="json") for run in RUNS],
         lineages={strategy: lineage(strategy) for strategy in STUDY.strategies},
-        source=sources("run", script="train.py"),
+        source=sources("runs.train", script="train.py"),
     message:
         "Make the tables anew from the stored evaluations; train nothing, say which runs are stale."
     script:

@@ -24,7 +24,7 @@ rule data:
         mem_mb=2000,
         runtime=30,
     params:
-        source=sources("survey", script="data.py"),
+        source=sources("report.data_page", script="data.py"),
         study=STUDY.model_dump(mode="json", include={"study", "classes", "split"}),
         # No input: it is a log, and changes with the index alone.
         problems=f"{RESULTS}/problems.csv",

@@ -26,7 +26,7 @@ rule evaluate:
         mem_mb=lambda wildcards, attempt: 4000 * min(attempt, 2),
         runtime=120,
     params:
-        source=sources("evaluation", script="evaluate.py"),
+        source=sources("runs.evaluate", script="evaluate.py"),
         recipe=recipe,
     message:
         "Test {wildcards.strategy}, fold {wildcards.fold}, seed {wildcards.seed}."

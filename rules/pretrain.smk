@@ -32,7 +32,7 @@ rule pretrain:
         verify=int(STUDY.loader.verify),
         record_s=STUDY.record_every_s,
     params:
-        source=sources("run", script="pretrain.py"),
+        source=sources("runs.train", script="pretrain.py"),
         recipe=lambda wildcards: STUDY.pretraining(wildcards.source).model_dump(mode="json"),
     message:
         "Teach a U-Net on source {wildcards.source}."
@@ -59,7 +59,7 @@ rule fetch:
         mem_mb=2000,
         runtime=60,
     params:
-        source=sources("transfer", "files", script="fetch.py"),
+        source=sources("transfer.weights", "core.files", script="fetch.py"),
         weights=lambda wildcards: weights_of(wildcards.source),
         sha256=lambda wildcards: getattr(STUDY.sources[wildcards.source], "sha256", None),
         network=lambda wildcards: getattr(STUDY.sources[wildcards.source], "network", None),

@@ -51,7 +51,7 @@ rule report:
         mem_mb=2000,
         runtime=30,
     params:
-        source=sources("report", script="report.py"),
+        source=sources("report.comparison_page", script="report.py"),
         version=VERSION,
         study=STUDY.model_dump(mode="json", include=SHOWN),
         # No input: it is a log, and changes with the index alone.

@@ -26,7 +26,7 @@ rule train:
         verify=int(STUDY.loader.verify),
         record_s=STUDY.record_every_s,
     params:
-        source=sources("run", script="train.py"),
+        source=sources("runs.train", script="train.py"),
         recipe=recipe,
         lineage=lambda wildcards: lineage(wildcards.strategy),
     message:

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from stratagem.audit_report import Stored, write_page
-from stratagem.job import running
+from stratagem.core.job import running
+from stratagem.report.audit_page import Stored, write_page
 
 with running(snakemake):
     params = snakemake.params

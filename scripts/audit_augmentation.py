@@ -2,12 +2,12 @@
 
 import pandas as pd
 
-from stratagem import figures
-from stratagem.audit import audit, sheet
-from stratagem.augment import exchange
-from stratagem.files import write_json, write_table, write_text
-from stratagem.job import log, running
-from stratagem.transforms import Policy
+from stratagem.augmentation.audit import audit, sheet
+from stratagem.augmentation.on_cpu import exchange
+from stratagem.augmentation.transforms import Policy
+from stratagem.core.files import write_json, write_table, write_text
+from stratagem.core.job import log, running
+from stratagem.report import figures
 
 with running(snakemake):
     params, output = snakemake.params, snakemake.output

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from stratagem.comparison import Design
-from stratagem.job import log, running
-from stratagem.tables import make, write
+from stratagem.comparison.effects import Design
+from stratagem.comparison.tables import make, write
+from stratagem.core.job import log, running
 
 with running(snakemake):
     inputs, params = snakemake.input, snakemake.params

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from stratagem.job import running
-from stratagem.survey import Stored, render
+from stratagem.core.job import running
+from stratagem.report.data_page import Stored, render
 
 with running(snakemake):
     inputs, params = snakemake.input, snakemake.params

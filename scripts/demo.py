@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from stratagem.demo import write_domain
-from stratagem.job import running
+from stratagem.core.job import running
+from stratagem.data.demo import write_domain
 
 with running(snakemake):
     write_domain(

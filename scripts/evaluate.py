@@ -3,15 +3,15 @@
 import json
 from pathlib import Path
 
-from stratagem import device
-from stratagem.job import running
-from stratagem.study import Recipe
+from stratagem.core import device
+from stratagem.core.job import running
+from stratagem.study.declaration import Recipe
 
 with running(snakemake):
     recipe = Recipe(**snakemake.params.recipe)
     kind, lock = device.granted(snakemake, recipe.threads)
-    from stratagem.evaluation import evaluate  # imports torch: after the device is chosen
-    from stratagem.run import Inputs
+    from stratagem.runs.evaluate import evaluate  # imports torch: after the device is chosen
+    from stratagem.runs.train import Inputs
 
     folder = Path(snakemake.output.evaluation).parent
     exact = json.loads(Path(snakemake.input.cost).read_text(encoding="utf-8"))["retried"]

@@ -2,9 +2,9 @@
 
 from safetensors.torch import save_file
 
-from stratagem.files import replacing
-from stratagem.job import log, running
-from stratagem.transfer import fetch
+from stratagem.core.files import replacing
+from stratagem.core.job import log, running
+from stratagem.transfer.weights import fetch
 
 with running(snakemake):
     params = snakemake.params

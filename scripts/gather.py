@@ -1,7 +1,7 @@
 """List where every sample of a resolution is."""
 
-from stratagem.job import log, running
-from stratagem.shard import catalogue, write_catalogue
+from stratagem.core.job import log, running
+from stratagem.loading.shards import catalogue, write_catalogue
 
 with running(snakemake):
     table = catalogue(snakemake.input.shards)

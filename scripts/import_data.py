@@ -3,9 +3,9 @@
 import argparse
 import sys
 
-from stratagem.domains import divide
-from stratagem.errors import StratagemError
-from stratagem.importer import import_coco, import_labelmaps, import_nnunet
+from stratagem.core.errors import StratagemError
+from stratagem.data.domains import divide
+from stratagem.data.importer import import_coco, import_labelmaps, import_nnunet
 
 parser = argparse.ArgumentParser(description=__doc__)
 formats = parser.add_subparsers(required=True, metavar="FORMAT")

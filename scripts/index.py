@@ -1,9 +1,9 @@
 """Index a data set: every sample found, read, checked, measured."""
 
-from stratagem.files import write_json, write_table
-from stratagem.index import Wanted, build_index, require_good
-from stratagem.job import log, running
-from stratagem.sample import find, read_sheet
+from stratagem.core.files import write_json, write_table
+from stratagem.core.job import log, running
+from stratagem.data.index import Wanted, build_index, require_good
+from stratagem.data.sample import find, read_sheet
 
 with running(snakemake):
     params, output, problems = snakemake.params, snakemake.output, snakemake.log.problems

@@ -2,9 +2,9 @@
 
 import pandas as pd
 
-from stratagem.job import log, running
-from stratagem.manifest import write
-from stratagem.transforms import Policy
+from stratagem.augmentation.manifest import write
+from stratagem.augmentation.transforms import Policy
+from stratagem.core.job import log, running
 
 with running(snakemake):
     policy = Policy.of(snakemake.params.policy)

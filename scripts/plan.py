@@ -2,9 +2,9 @@
 
 import pandas as pd
 
-from stratagem.files import write_json
-from stratagem.geometry import fit
-from stratagem.job import log, running
+from stratagem.core.files import write_json
+from stratagem.core.job import log, running
+from stratagem.resolution.plans import fit
 
 with running(snakemake):
     index = pd.read_parquet(snakemake.input.index, columns=["height", "width", "pixel_size"])

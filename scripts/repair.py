@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from stratagem.geometry import Plan
-from stratagem.job import running
-from stratagem.shard import repair
+from stratagem.core.job import running
+from stratagem.loading.shards import repair
+from stratagem.resolution.plans import Plan
 
 with running(snakemake):
     params, compression = snakemake.params, snakemake.resources.compression

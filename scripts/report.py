@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from stratagem.job import running
-from stratagem.report import Stored, render
+from stratagem.core.job import running
+from stratagem.report.comparison_page import Stored, render
 
 with running(snakemake):
     inputs, output = snakemake.input, snakemake.output

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from stratagem.files import write_table
-from stratagem.geometry import Plan
-from stratagem.job import log, running
-from stratagem.roundtrip import round_trips
+from stratagem.core.files import write_table
+from stratagem.core.job import log, running
+from stratagem.evaluation.roundtrip import round_trips
+from stratagem.resolution.plans import Plan
 
 with running(snakemake):
     index = pd.read_parquet(snakemake.input.index)

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from stratagem.geometry import Plan
-from stratagem.job import log, running
-from stratagem.shard import members, write_shard
+from stratagem.core.job import log, running
+from stratagem.loading.shards import members, write_shard
+from stratagem.resolution.plans import Plan
 
 with running(snakemake):
     params = snakemake.params

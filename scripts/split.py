@@ -2,9 +2,9 @@
 
 import pandas as pd
 
-from stratagem.files import write_table
-from stratagem.job import log, running
-from stratagem.split import divide
+from stratagem.core.files import write_table
+from stratagem.core.job import log, running
+from stratagem.data.split import divide
 
 with running(snakemake):
     params = snakemake.params

@@ -1,9 +1,9 @@
 """Make one synthetic image from its manifest row."""
 
-from stratagem.job import running
-from stratagem.run import Inputs
-from stratagem.study import Recipe
-from stratagem.synthetic import write_synthetic
+from stratagem.core.job import running
+from stratagem.runs.synthetic import write_synthetic
+from stratagem.runs.train import Inputs
+from stratagem.study.declaration import Recipe
 
 with running(snakemake):
     recipe, inputs = Recipe(**snakemake.params.recipe), Inputs.read(snakemake.input)

@@ -3,9 +3,9 @@
 import sys
 from pathlib import Path
 
-from stratagem.comparison import Design
-from stratagem.job import running
-from stratagem.tables import make, stale, usable, write
+from stratagem.comparison.effects import Design
+from stratagem.comparison.tables import make, stale, usable, write
+from stratagem.core.job import running
 
 with running(snakemake):
     params, results = snakemake.params, Path(snakemake.params.results)

@@ -2,15 +2,15 @@
 
 from pathlib import Path
 
-from stratagem import device
-from stratagem.job import running
-from stratagem.study import Delivery, Recipe
+from stratagem.core import device
+from stratagem.core.job import running
+from stratagem.study.declaration import Delivery, Recipe
 
 with running(snakemake):
     recipe = Recipe(**snakemake.params.recipe)
     delivery = Delivery.granted(snakemake.resources)
     kind, lock = device.granted(snakemake, recipe.threads)
-    from stratagem.run import Inputs, train  # imports torch: after the device is chosen
+    from stratagem.runs.train import Inputs, train  # imports torch: after the device is chosen
 
     folder = Path(snakemake.output.model).parent
     origin = {"source": snakemake.params.source, "lineage": snakemake.params.lineage}

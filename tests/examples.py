@@ -4,8 +4,9 @@ import copy
 
 import yaml
 
-from stratagem.config import read_study
-from stratagem.study import Study
+from stratagem.augmentation.manifest import Manifest
+from stratagem.study.declaration import Study
+from stratagem.study.reading import read_study
 
 FAMILIES = [  # one classifier of each, its smallest
     "alexnet", "convnext_tiny", "densenet121", "efficientnet_b0", "googlenet", "inception_v3", "mnasnet0_5",
@@ -64,3 +65,18 @@ def with_classifiers(**strategies) -> Study:
     deep = {name.replace("_", "-"): plain | one for name, one in strategies.items()}
     members = {"baseline": {"resolution": "native"}} | deep
     return read_study(small({"sources.imagenet": WEIGHTS, "strategies": members}))
+
+
+def row_of(manifest: Manifest, sample: str, variant: int) -> dict[str, float]:
+    """One row of a manifest, by the sample's name."""
+    return manifest.at(manifest.places([sample])[0], variant)
+
+
+def rows_of(manifest: Manifest, samples: list[str]) -> list[tuple[str, int, dict[str, float]]]:
+    """Sample, variant and parameters of every synthetic image of some samples, variant by variant."""
+    places = manifest.places(samples)
+    return [
+        (sample, variant, manifest.at(place, variant))
+        for variant in range(manifest.variants)
+        for sample, place in zip(samples, places, strict=True)
+    ]

@@ -1,0 +1,90 @@
+"""What every script does around its one call: a log, one readable sentence on failure.
+
+`with running(snakemake):` sends the package's log messages to the rule's log, turns a
+`StratagemError` into one sentence on the screen, and anything else into a sentence that says where
+the traceback is. Ctrl-C and SIGTERM end it with a line in the log alone. Snakemake itself is never
+imported; the object that a script receives is passed in.
+"""
+
+import contextlib
+import logging
+import os
+import re
+import signal
+import sys
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from stratagem import __version__
+from stratagem.core.errors import DeviceError, StratagemError
+
+__all__ = ["log", "require_threads", "running"]
+
+log = logging.getLogger("stratagem")
+
+
+@contextlib.contextmanager
+def running(snakemake: Any) -> Iterator[None]:
+    """Log to the rule's log and end with a sentence, never with a traceback on the screen."""
+    path = Path(snakemake.log[0])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handler = logging.FileHandler(path, mode="w", encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    before = signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        _same_package(snakemake)
+        yield
+        log.info("done")
+    except KeyboardInterrupt as error:
+        number = next(iter(error.args), signal.SIGINT)
+        log.info("ended by %s", signal.Signals(number).name)
+        sys.exit(128 + number)  # as a shell reports a process that a signal ended
+    except StratagemError as error:
+        log.exception("failed")
+        sys.exit(f"{error}\nLog: {path}")
+    except Exception as error:
+        log.exception("failed")
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        sys.exit(
+            f"Unexpected {type(error).__name__} in {Path(last.filename).name}:{last.lineno}: {error}\n"
+            f"This is a fault of Stratagem or of its environment. The traceback is in the log: {path}"
+        )
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        log.removeHandler(handler)
+        handler.close()
+
+
+def _interrupt(number: int, frame: Any) -> None:
+    """End like Ctrl-C, so that files half written are removed on the way out."""
+    raise KeyboardInterrupt(number)
+
+
+def require_threads(granted: int, wanted: int) -> None:
+    """Stop where fewer threads are granted than the study asks for: the bits would differ."""
+    if granted < wanted:
+        raise DeviceError(
+            expected=f"{wanted} threads a job",
+            found=f"{granted} granted",
+            where="config key `threads`",
+            remedy=f"Start with `--cores {wanted}` or more, or lower `threads` (runs start anew).",
+        )
+
+
+def _same_package(snakemake: Any) -> None:
+    """Stop where another version of `stratagem` was imported than the one beside the script."""
+    beside, here = Path(snakemake.scriptdir, "stratagem"), Path(__file__).parents[1]
+    if not beside.is_dir() or os.path.samefile(beside, here):
+        return
+    wanted = re.search(r'__version__ = "(.*)"', (beside / "__init__.py").read_text()).group(1)
+    if wanted != __version__:
+        raise DeviceError(
+            expected=f"version {wanted} of the package, in {beside.resolve()}",
+            found=f"version {__version__}, installed in {here.resolve()}",
+            where="the Python environment",
+            remedy="Uninstall it there (`pip uninstall stratagem`), or install this version.",
+        )

@@ -1,0 +1,126 @@
+"""Which code an output depends on, as a hash that changes when that code does and at no other time.
+
+Snakemake sees an edit of a script, not of a module that it imports, and it goes by time stamps. A rule
+therefore names in its params its script and the modules that this calls: `sources("runs.train",
+script="train.py")` is a digest of the script, of that module and of all it imports within the package,
+found by reading the imports, with any file of a module's own name beside it (a page's template).
+
+What counts is what a module does, not what it says: the digest is of the syntax tree without comments,
+docstrings and layout, and without the texts that errors, log messages and progress are made of. Modules
+that only speak (`core.errors`, `data.masks.question`) and the study, whose effect arrives as params, are
+left out altogether.
+"""
+
+import ast
+import functools
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+__all__ = ["LEFT_OUT", "behaviour", "modules", "sources"]
+
+PACKAGE = Path(__file__).parents[1]
+LEFT_OUT = ("core.errors", "data.masks.question", "study.")  # a name, or all that begin so
+LOGGERS = {"log", "logger", "logging", "warnings"}
+SPEAKING = {"print", "tell", "tqdm"}  # functions whose texts are for people
+
+
+def sources(*called: str, script: str) -> str:
+    """A digest of a script, some modules and what these import from the package.
+
+    Parameters
+    ----------
+    *called : str
+        Dotted names within the package, such as ``runs.train``.
+    script : str
+        A file beside the package; an installed package has none there, and goes without.
+
+    Returns
+    -------
+    str
+        Twelve hexadecimal digits.
+    """
+    names = sorted(set().union(*map(modules, called)))
+    digest = hashlib.sha256()
+    for path in (PACKAGE.parent / script, *map(_path, names)):
+        if path.is_file():
+            digest.update(f"{path.stem}\n{behaviour(path.read_text(encoding='utf-8'))}\n".encode())
+        template = path.with_suffix(".html")
+        if template.is_file():
+            digest.update(template.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+@functools.cache
+def modules(module: str) -> tuple[str, ...]:
+    """The dotted names of a module and of those it imports from the package, at any depth, sorted."""
+    found: set[str] = set()
+    waiting = [module]
+    while waiting:
+        name = waiting.pop()
+        if name not in found and not name.startswith(LEFT_OUT):
+            found.add(name)
+            waiting += _imported(name)
+    return tuple(sorted(found))
+
+
+def behaviour(text: str) -> str:
+    """What a module does, as text that no comment, docstring, layout or message changes.
+
+    Written by our own walk over the tree: `ast.dump` differs between versions of Python.
+    """
+    return "".join(_written(ast.parse(text)))
+
+
+def _written(node: object, *, silent: bool = False) -> Iterator[str]:
+    """A node and all below it; where it is silent, without its texts."""
+    if isinstance(node, list):
+        for item in node:
+            if not _is_text_alone(item):
+                yield from _written(item, silent=silent)
+        return
+    if not isinstance(node, ast.AST):
+        yield repr(node)
+        return
+    if silent and (isinstance(node, ast.JoinedStr) or _is_text(node)):
+        yield "text"
+        return
+    yield f"{type(node).__name__}("
+    speaks = silent or (isinstance(node, ast.Call) and _speaks(node.func))
+    for name, value in ast.iter_fields(node):
+        if value is not None and value != [] and name != "kind":
+            yield f"{name}="
+            yield from _written(value, silent=speaks)
+    yield ")"
+
+
+def _is_text_alone(node: object) -> bool:
+    """A docstring, or any other text that stands as a statement."""
+    return isinstance(node, ast.Expr) and _is_text(node.value)
+
+
+def _is_text(node: object) -> bool:
+    return isinstance(node, ast.Constant) and isinstance(node.value, str)
+
+
+def _speaks(function: ast.expr) -> bool:
+    """Whether a function's texts are for people: errors, loggers, progress."""
+    owner = getattr(getattr(function, "value", None), "id", "")
+    name = getattr(function, "attr", getattr(function, "id", ""))
+    return owner in LOGGERS or name in SPEAKING or name.endswith(("Error", "Warning"))
+
+
+def _imported(module: str) -> list[str]:
+    """The modules of the package that a module imports; the project has no relative imports."""
+    dotted: list[str] = []
+    for node in ast.walk(ast.parse(_path(module).read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            dotted += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            dotted += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    names = [name.removeprefix("stratagem.") for name in dotted if name.startswith("stratagem.")]
+    return [name for name in names if _path(name).is_file()]  # not a function, nor `__version__`
+
+
+def _path(module: str) -> Path:
+    return PACKAGE.joinpath(*module.split(".")).with_suffix(".py")

@@ -1,0 +1,504 @@
+"""Any image file as the canonical array: uint8, (H, W, 3), red green blue.
+
+Three views of a file, each made from the one before: `read_stored` (the numbers in the file, which is what
+a mask needs), `read_raw` (those numbers as a viewer would show them, all channels, own dtype) and
+`read_image` (uint8 colour). H is height, W width, C channels; all are of the turned image, if the file
+says that it is to be turned.
+
+More than 8 bits are never scaled by a guess: how to scale depends on the whole data set, so a set's
+`Reading` gives the levels, which `sample_intensities` and `levels_of` measure. An alpha channel is dropped
+without blending, so that a pixel keeps the colour it was stored with.
+"""
+
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import tifffile
+from PIL import Image, ImageOps
+
+from stratagem.core.errors import DataError
+
+__all__ = [
+    "EXTENSIONS",
+    "MAX_PIXELS",
+    "Reading",
+    "Stored",
+    "is_turned",
+    "is_wide",
+    "levels_of",
+    "read_image",
+    "read_raw",
+    "read_stored",
+    "sample_intensities",
+    "to_image",
+    "varies_in_alpha",
+]
+
+EXTENSIONS = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+MAX_PIXELS = 2**30  # of one file; four channels count as one pixel
+SAMPLES_PER_IMAGE = 4096
+PERCENTILES = (0.1, 99.9)
+
+NARROW = {"L;2": 2, "L;4": 4}  # bits of grey files whose values Pillow multiplies to fill 8 bits
+AS_THEY_ARE = frozenset({"1", "L", "P", "RGB", "I", "I;16", "I;16B", "I;16L", "I;16N", "F"})
+# PNG parts that change no pixel and turn no image; a file of others is left to Pillow
+PLAIN_PNG = frozenset({b"IHDR", b"IDAT", b"IEND", b"pHYs", b"gAMA", b"sRGB", b"cHRM", b"sBIT", b"iCCP"})
+PNG_GREY = frozenset({"L", "LA", "I;16B", "LA;16B"})
+WHOLE_PNG = {  # bits a channel of PNG files of whole bytes
+    **dict.fromkeys(("L", "LA", "RGB", "RGBA"), 8),
+    **dict.fromkeys(("I;16B", "LA;16B", "RGB;16B", "RGBA;16B"), 16),
+}
+ORIENTATION = 0x0112  # the tag, in EXIF and TIFF
+
+TIFF_BYTES = frozenset({b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"})
+CHANNEL_AXES = frozenset("CSQI")  # channels, samples, and pages that the file gives no meaning
+MIN_IS_WHITE, MIN_IS_BLACK, RGB = 0, 1, 2  # TIFF photometric interpretations
+PURE_COMPRESSION = frozenset({1, 8, 32773, 32946})  # what tifffile decodes without compiled codecs
+FAX_COMPRESSION = frozenset({2, 3, 4})
+ALPHA = frozenset({1, 2})  # TIFF extra samples
+
+# Pillow's own limit warns at a size where `_check_size` must raise, and knows one limit a process.
+Image.MAX_IMAGE_PIXELS = None
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How the pixels of a set of images become uint8.
+
+    Attributes
+    ----------
+    channels : tuple of int, or None
+        The one or three channels to take, counted from 0; None takes what grey and colour files have.
+    levels : (float, float), or None
+        The intensities that become 0 and 255 in images of more than 8 bits.
+    """
+
+    channels: tuple[int, ...] | None = None
+    levels: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
+class Stored:
+    """The numbers of a file, before any is given a meaning.
+
+    Attributes
+    ----------
+    pixels : (H, W) or (H, W, C), own dtype
+        Palette files: the indices. 1-bit files: uint8 0 and 1.
+    palette : uint8 (256, 3), or None
+        The colour of each index.
+    bits : int
+        Of one number in the file: 1, 2, 4, 8, 16, 32 or 64.
+    white_is_zero : bool
+        Whether the file asks to be shown with its values inverted.
+    """
+
+    pixels: np.ndarray
+    palette: np.ndarray | None
+    bits: int
+    white_is_zero: bool = False
+
+
+AS_STORED = Reading()
+
+
+def read_image(path: str | Path, reading: Reading = AS_STORED) -> np.ndarray:
+    """An image file as uint8 (H, W, 3).
+
+    Raises
+    ------
+    DataError
+        If the file cannot be decoded (see `read_raw`), has neither one nor three channels and the reading
+        names none, or has more than 8 bits and the reading has no levels.
+    """
+    return to_image(read_raw(path), reading, path)
+
+
+def to_image(raw: np.ndarray, reading: Reading, path: str | Path) -> np.ndarray:
+    """What `read_raw` gave of a file as uint8 (H, W, 3); see `read_image`."""
+    return _as_colour(_as_uint8(_chosen(raw, reading.channels, path), reading.levels, path))
+
+
+def read_raw(path: str | Path) -> np.ndarray:
+    """An image file as a viewer would show it, all its channels in their own dtype.
+
+    Returns
+    -------
+    (H, W) or (H, W, C)
+        Palette and printing colours as RGB, 1-bit files as uint8 0 and 255, no alpha.
+
+    Raises
+    ------
+    DataError
+        If the file is empty, damaged, no image, several images, a stack of planes or times, too large for
+        memory, or has values that are no finite numbers.
+    """
+    raw = _displayed(read_stored(path))
+    if raw.dtype.kind == "f" and not np.isfinite(raw).all():
+        raise _unreadable(path, "finite intensities", "NaN or infinite ones")
+    return raw
+
+
+def read_stored(path: str | Path) -> Stored:
+    """A file's numbers as stored, but for its orientation, which is applied; see `read_raw` for errors."""
+    with _explained(path):
+        return _read_tiff(path) if _is_tiff(path) else _read_with_pillow(path)
+
+
+def is_turned(path: str | Path) -> bool:
+    """Whether a file asks to be shown turned or mirrored; see `read_raw` for errors."""
+    with _explained(path):
+        if _is_tiff(path):
+            with tifffile.TiffFile(path) as file:
+                return _orientation(file.pages.first) not in (0, 1)
+        with Image.open(path) as image:
+            return image.getexif().get(ORIENTATION, 1) not in (0, 1)
+
+
+def varies_in_alpha(path: str | Path) -> bool:
+    """Whether a file, other than TIFF, has an alpha channel that is not the same everywhere.
+
+    See `read_raw` for errors.
+    """
+    with _explained(path):
+        if _is_tiff(path):  # of which Pillow opens some alone
+            return False
+        with Image.open(path) as image:
+            if "A" not in image.getbands():
+                return False
+            low, high = image.getchannel("A").getextrema()
+            return low < high
+
+
+def _is_tiff(path: str | Path) -> bool:
+    with open(path, "rb") as file:
+        return file.read(4) in TIFF_BYTES
+
+
+def is_wide(dtype: np.dtype) -> bool:
+    """Whether pixels of this dtype need levels to become uint8."""
+    return dtype != np.uint8
+
+
+def sample_intensities(raw: np.ndarray, channels: tuple[int, ...] | None = None) -> np.ndarray:
+    """Intensities of evenly spaced pixels, float64, at most 4096: what a set's levels are measured on.
+
+    Parameters
+    ----------
+    raw : (H, W) or (H, W, C)
+        From `read_raw`.
+    channels : tuple of int, or None
+        As in `Reading`.
+    """
+    planes = _planes(raw)
+    planes = planes if channels is None else planes[..., list(channels)]
+    pixels = planes.reshape(-1, planes.shape[2])
+    count = min(len(pixels), max(1, SAMPLES_PER_IMAGE // pixels.shape[1]))
+    places = np.linspace(0, len(pixels) - 1, count).astype(np.int64)
+    return pixels[places].astype(np.float64).ravel()[:SAMPLES_PER_IMAGE]
+
+
+def levels_of(samples: list[np.ndarray]) -> tuple[float, float]:
+    """The intensities that become 0 and 255: the 0.1 and 99.9 percentiles of a set's pooled samples.
+
+    Where these two are equal, the smallest and the largest sample; where all are equal, one more than that.
+    """
+    pooled = np.concatenate(samples)
+    low, high = np.percentile(pooled, PERCENTILES)
+    if low == high:
+        low, high = pooled.min(), pooled.max()
+    return float(low), float(high if high > low else low + 1)
+
+
+def _planes(raw: np.ndarray) -> np.ndarray:
+    return raw if raw.ndim == 3 else raw[..., None]
+
+
+def _chosen(raw: np.ndarray, channels: tuple[int, ...] | None, path: str | Path) -> np.ndarray:
+    """The one or three channels that are to be seen: (H, W, 1) or (H, W, 3)."""
+    planes = _planes(raw)
+    count = planes.shape[2]
+    wanted = tuple(range(count)) if channels is None else channels
+    if len(wanted) not in (1, 3) or not set(wanted) <= set(range(count)):
+        raise DataError(
+            expected="one or three channels" + (f", {list(wanted)}," if channels else "") + " of the image",
+            found=f"{count} channels, numbered 0 to {count - 1}",
+            where=str(path),
+            remedy="Set the config key `channels` to the one or three to use, such as `channels: [0]`.",
+        )
+    return planes if channels is None else planes[..., list(channels)]
+
+
+def _as_uint8(planes: np.ndarray, levels: tuple[float, float] | None, path: str | Path) -> np.ndarray:
+    if not is_wide(planes.dtype):
+        return planes
+    if levels is None:
+        raise DataError(
+            expected="8 bits a channel",
+            found=f"{planes.dtype} values",
+            where=str(path),
+            remedy="Set the config key `levels` to the intensities that become 0 and 255.",
+        )
+    low, high = levels
+    precision = np.float32 if planes.itemsize <= 2 else np.float64
+    scaled = (planes.astype(precision) - precision(low)) * precision(255 / (high - low))
+    return np.rint(scaled.clip(0, 255)).astype(np.uint8)
+
+
+def _as_colour(planes: np.ndarray) -> np.ndarray:
+    if planes.shape[2] == 1:
+        return cv2.cvtColor(np.ascontiguousarray(planes), cv2.COLOR_GRAY2RGB)
+    return np.ascontiguousarray(planes)
+
+
+def _displayed(stored: Stored) -> np.ndarray:
+    if stored.palette is not None:
+        return stored.palette[stored.pixels]
+    pixels = _inverted(stored.pixels, stored.bits) if stored.white_is_zero else stored.pixels
+    return pixels * np.uint8(255 // (2**stored.bits - 1)) if stored.bits < 8 else pixels
+
+
+def _inverted(pixels: np.ndarray, bits: int) -> np.ndarray:
+    return pixels.dtype.type(2**bits - 1) - pixels
+
+
+def _read_with_pillow(path: str | Path) -> Stored:
+    with Image.open(path) as image:
+        if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":  # a camera's preview comes second
+            raise _unreadable(path, "one image", f"{image.n_frames} frames")
+        _check_size(path, image.height, image.width, 1)
+        packing = _packing(image)  # before the pixels are read: Pillow then forgets it
+        pixels = _decode_png(path, image) if image.format == "PNG" and packing in WHOLE_PNG else None
+        if pixels is None:
+            return _decode_with_pillow(image, NARROW.get(packing[:3]))
+        return Stored(pixels, None, 8 * pixels.itemsize)
+
+
+def _decode_with_pillow(image: Image.Image, narrow: int | None) -> Stored:
+    image.load()  # which turns a TIFF already, and nothing else
+    ImageOps.exif_transpose(image, in_place=True)
+    palette = _palette(image) if image.mode == "P" else None
+    bilevel = image.mode == "1"
+    pixels = np.array(image if image.mode in AS_THEY_ARE else image.convert(_plain_mode(image)))
+    pixels = pixels.astype(np.uint8 if bilevel else pixels.dtype.newbyteorder("="), copy=False)
+    if narrow:
+        return Stored(pixels // np.uint8(255 // (2**narrow - 1)), None, narrow)
+    return Stored(pixels, palette, 1 if bilevel else 8 * pixels.itemsize)
+
+
+def _plain_mode(image: Image.Image) -> str:
+    return "L" if image.mode in ("LA", "La") else "RGB"
+
+
+def _palette(image: Image.Image) -> np.ndarray:
+    colours = np.zeros((256, 3), np.uint8)  # an index past the palette's end is black, as in Pillow
+    listed = np.array(image.getpalette("RGB"), np.uint8).reshape(-1, 3)
+    colours[: len(listed)] = listed
+    return colours
+
+
+def _packing(image: Image.Image) -> str:
+    """How the file packs its pixels: "RGB;16B", "L;4"."""
+    args = image.tile[0].args if image.tile else ""
+    return args if isinstance(args, str) else str(args[0] if args else "")
+
+
+def _decode_png(path: str | Path, image: Image.Image) -> np.ndarray | None:
+    """A PNG of 8 or 16 bits by OpenCV; None where Pillow is to read it.
+
+    Of 16-bit colour Pillow drops the lower 8 bits, without a word. Else OpenCV is but faster, and may do
+    the work where nothing turns the image.
+    """
+    packing = _packing(image)
+    wide = WHOLE_PNG[packing] == 16
+    data = Path(path).read_bytes()
+    plain = _is_plain_png(data)
+    if not (plain or wide):
+        return None
+    # Colour of 8 bits is decoded without its alpha, which saves a quarter of the time.
+    how = cv2.IMREAD_UNCHANGED if wide or packing in PNG_GREY else cv2.IMREAD_COLOR_RGB
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), how)
+    if pixels is None:
+        raise _unreadable(path, "a readable image file", "a PNG that cannot be decoded")
+    if how == cv2.IMREAD_UNCHANGED:
+        pixels = _grey(pixels) if packing in PNG_GREY else _rgb(pixels)
+    return pixels if plain else _oriented(pixels, image.getexif().get(ORIENTATION, 1))
+
+
+def _is_plain_png(data: bytes) -> bool:
+    """Whether a PNG is whole and holds but one picture that is not to be turned."""
+    place, kind, kinds = 8, b"", set()
+    while place + 12 <= len(data):
+        length, kind = struct.unpack_from(">I4s", data, place)
+        kinds.add(kind)
+        place += length + 12
+    return kind == b"IEND" and place == len(data) and kinds <= PLAIN_PNG
+
+
+def _grey(pixels: np.ndarray) -> np.ndarray:
+    """OpenCV's grey with alpha, which it gives as colour, as one plane."""
+    return pixels if pixels.ndim == 2 else np.ascontiguousarray(pixels[..., 0])
+
+
+def _rgb(pixels: np.ndarray) -> np.ndarray:
+    """OpenCV's order of colours, without alpha, as red, green, blue."""
+    return cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGB if pixels.shape[2] == 4 else cv2.COLOR_BGR2RGB)
+
+
+def _read_tiff(path: str | Path) -> Stored:
+    with tifffile.TiffFile(path) as file:
+        series = _only_series(file, path)
+        page = series.keyframe
+        channels = _channel_count(series, path)
+        _check_size(path, page.imagelength, page.imagewidth, channels)
+        if _is_pure(page):
+            pixels = _channels_last(series.asarray(), series.axes)
+            return _stored_tiff(_oriented(pixels, _orientation(page)), page)
+    if len(series) > 1 or _is_more_than_pillow_reads(page):
+        return _stored_tiff(_decode_wide_tiff(path), page)
+    return _decode_coded_tiff(path, page)
+
+
+def _only_series(file: tifffile.TiffFile, path: str | Path) -> tifffile.TiffPageSeries:
+    """The one picture of a file, smaller copies of it aside."""
+    series = [one for one in file.series if not one.keyframe.is_reduced]
+    if len(series) != 1:
+        raise _unreadable(path, "one image", f"{len(series)} of different sizes or kinds")
+    return series[0]
+
+
+def _channel_count(series: tifffile.TiffPageSeries, path: str | Path) -> int:
+    others = [(axis, size) for axis, size in zip(series.axes, series.shape, strict=True) if axis not in "YX"]
+    planar = {"Y", "X"} <= set(series.axes)
+    if not planar or len(others) > 1 or any(axis not in CHANNEL_AXES for axis, _ in others):
+        raise DataError(
+            expected="one image of height, width and at most one axis of channels",
+            found=f"axes {series.axes} (Z depth, T time) of {'x'.join(map(str, series.shape))}",
+            where=str(path),
+            remedy="Save each plane or time as a file of its own, or one projection of them.",
+        )
+    return others[0][1] if others else 1
+
+
+def _is_pure(page: tifffile.TiffPage) -> bool:
+    """Whether tifffile alone decodes a page and its numbers are grey values or RGB."""
+    return (
+        page.compression in PURE_COMPRESSION
+        and page.predictor in (1, 2)
+        and page.photometric in (MIN_IS_WHITE, MIN_IS_BLACK, RGB)
+        and page.bitspersample in (1, 8, 16, 32, 64)
+    )
+
+
+def _is_more_than_pillow_reads(page: tifffile.TiffPage) -> bool:
+    """Whether Pillow would cut a page's bits, or leave out its fourth band, without a word."""
+    bands = page.samplesperpixel - sum(kind in ALPHA for kind in page.extrasamples)
+    return (page.bitspersample > 8 and bands > 1) or (page.photometric == RGB and bands > 3)
+
+
+def _channels_last(pixels: np.ndarray, axes: str) -> np.ndarray:
+    channel = next((place for place, axis in enumerate(axes) if axis not in "YX"), None)
+    return pixels if channel is None else np.moveaxis(pixels, channel, -1)
+
+
+def _stored_tiff(pixels: np.ndarray, page: tifffile.TiffPage) -> Stored:
+    """Pixels as decoded, (H, W) or (H, W, C), without alpha, in this machine's byte order."""
+    if pixels.dtype.kind not in "buif":
+        raise ValueError(f"values of {pixels.dtype}")
+    if pixels.ndim == 3:
+        pixels = pixels[..., _colour_samples(page, pixels.shape[2])]
+        pixels = pixels[..., 0] if pixels.shape[2] == 1 else pixels
+    bilevel = pixels.dtype == bool
+    pixels = pixels.astype(np.uint8 if bilevel else pixels.dtype.newbyteorder("="), copy=False)
+    bits = 1 if bilevel else 8 * pixels.itemsize
+    return Stored(
+        np.ascontiguousarray(pixels),
+        None,
+        bits,
+        page.photometric == MIN_IS_WHITE and pixels.dtype.kind == "u",
+    )
+
+
+def _colour_samples(page: tifffile.TiffPage, channels: int) -> list[int]:
+    """The channels that are no alpha; extra samples come last in a page."""
+    kinds = [0] * (channels - len(page.extrasamples)) + list(page.extrasamples)
+    return [place for place, kind in enumerate(kinds) if kind not in ALPHA or page.samplesperpixel == 1]
+
+
+def _decode_wide_tiff(path: str | Path) -> np.ndarray:
+    """Compressed pages of many bits or many channels, which Pillow would cut or leave out.
+
+    OpenCV turns them as the file says.
+    """
+    found, pages = cv2.imreadmulti(str(path), flags=cv2.IMREAD_UNCHANGED)
+    if not found:
+        raise ValueError("a compression that is not known here")
+    return np.stack(pages, axis=-1) if len(pages) > 1 else _rgb_order(pages[0])
+
+
+def _rgb_order(pixels: np.ndarray) -> np.ndarray:
+    """OpenCV's order of colours as red, green, blue; alpha stays."""
+    return pixels if pixels.ndim == 2 else pixels[..., [2, 1, 0, *range(3, pixels.shape[2])]]
+
+
+def _decode_coded_tiff(path: str | Path, page: tifffile.TiffPage) -> Stored:
+    """One page with a palette, printing colours, odd bits or a compression that tifffile lacks."""
+    # As an open file: of a path Pillow maps plain pixels into memory, in the shape they have once turned.
+    with open(path, "rb") as file, Image.open(file) as image:
+        stored = _decode_with_pillow(image, NARROW.get(_packing(image)[:3]))
+    if page.photometric != MIN_IS_WHITE or page.compression in FAX_COMPRESSION:
+        return stored  # to a fax zero is white, whatever was meant by the numbers
+    narrow = stored.bits <= 8  # Pillow has inverted these already, and no wider ones
+    pixels = _inverted(stored.pixels, stored.bits) if narrow else stored.pixels
+    return replace(stored, pixels=pixels, white_is_zero=pixels.dtype.kind == "u")
+
+
+def _orientation(page: tifffile.TiffPage) -> int:
+    tag = page.tags.get(ORIENTATION)
+    return 1 if tag is None else int(tag.value)
+
+
+def _oriented(pixels: np.ndarray, orientation: int) -> np.ndarray:
+    """Rows and columns as the EXIF orientation, 1 to 8, says they are to be seen."""
+    if orientation in (5, 6, 7, 8):
+        pixels = pixels.swapaxes(0, 1)
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    return pixels[::-1] if orientation in (3, 4, 7, 8) else pixels
+
+
+def _check_size(path: str | Path, height: int, width: int, channels: int) -> None:
+    if height * width * -(-channels // 4) > MAX_PIXELS:
+        raise DataError(
+            expected=f"at most {MAX_PIXELS:,} pixels, so that the image fits the memory",
+            found=f"{height}x{width} (height x width) with {channels} channels",
+            where=str(path),
+            remedy="Cut the image into parts.",
+        )
+
+
+@contextmanager
+def _explained(path: str | Path) -> Iterator[None]:
+    """Turn what a decoder raises into an error that names the file."""
+    try:
+        yield
+    except DataError:
+        raise
+    except Exception as error:  # decoders raise nearly any kind on a damaged file
+        empty = Path(path).is_file() and Path(path).stat().st_size == 0
+        found = "an empty file" if empty else f"one that cannot be decoded ({error})"
+        raise _unreadable(path, "a readable image file", found) from error
+
+
+def _unreadable(path: str | Path, expected: str, found: str) -> DataError:
+    return DataError(
+        expected=expected,
+        found=found,
+        where=str(path),
+        remedy="Convert or replace the file, or set `bad_samples: skip`.",
+    )

@@ -1,0 +1,436 @@
+"""The index: every sample read, checked and measured, its masks' encoding recognised on the whole set.
+
+The index is a table, one row a sample, which is all that later stages need to read it:
+
+    sample, group, part, cluster    identity; what must not straddle a split; the user's own part or None;
+                                    the first sample of those that are duplicates of each other
+    image, masks                    paths; one mask, or one an object
+    height, width, pixel_size       pixels; the physical side of a pixel or NaN
+    stored                          what the image file held: "uint16, 2 channels"
+    mask_resized                    whether the mask is brought to the image's size
+    reading, encoding               how pixels and masks are read (JSON; see `stratagem.data.image.Reading` and
+                                    `stratagem.data.labels.Encoding`)
+    pixels_k, objects_k             the mask's pixels and connected objects of class k
+
+Memory is bounded: of each sample only measures are kept, no pixels; of its mask at most 4096 values.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import pandas as pd
+
+from stratagem.data.duplicates import Print, alike, clusters, pairs, take_print
+from stratagem.core.errors import DataError
+from stratagem.data.image import (
+    Reading,
+    is_turned,
+    is_wide,
+    levels_of,
+    read_raw,
+    sample_intensities,
+    to_image,
+    varies_in_alpha,
+)
+from stratagem.data.labels import RawMask, percent, read_mask
+from stratagem.data.masks.recognition import Recognised, recognise
+from stratagem.data.sample import Found, Sample, one_mask, problem_of, read_classes
+from stratagem.data.masks.evidence import Summary, piece_of, summarise
+
+__all__ = ["Index", "Wanted", "build_index", "present", "require_good"]
+
+STRETCH = 1.05  # factor between the sides' ratios of an image and a mask that is resized to it
+SELDOM = 0.2  # share of the images that may have more mask files than the others by mistake
+STRAY = 0.05  # share of a set's masks that may hold values of no class without its encoding being in doubt
+ENOUGH = 3  # masks that agree, at least
+NAMED = 3  # values that a reason names
+SPARE = (
+    "expected one mask file an image, as most have, but found {}. Leave one of them in `mask_name` or the "
+    "sheet; if each is an object, set `labels: {{encoding: instances}}`."
+)
+NO_OBJECT = (
+    "expected files of one object each, 0 and one other value, as of the other images, but found {}. "
+    "Take the file out of `mask_name` or the sheet, or mend it."
+)
+STRANGE = (
+    "expected the values of the set's other masks, but found {}, which hardly another holds. Mend the mask, "
+    "or set `labels` to how the masks are encoded."
+)
+INTENSITIES = 256  # kept of each image of more than 8 bits
+COLUMNS = ["sample", "group", "part", "cluster", "image", "masks", "height", "width", "pixel_size"]
+COLUMNS += ["stored", "mask_resized", "reading", "encoding"]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the study says of its data.
+
+    Attributes
+    ----------
+    classes : list of str
+    labels : dict
+        The config key `labels`.
+    channels : tuple of int, or None
+    levels : (float, float) or None
+        None: measured on the set.
+    mask_size : {"same", "resize"}
+    """
+
+    classes: list[str]
+    labels: dict
+    channels: tuple[int, ...] | None = None
+    levels: tuple[float, float] | None = None
+    mask_size: str = "same"
+
+    @classmethod
+    def of(cls, data: dict) -> "Wanted":
+        """From the config's keys of a data set."""
+        return cls(**{key: value for key, value in data.items() if key in cls.__dataclass_fields__})
+
+
+@dataclass(frozen=True)
+class Index:
+    """What was found.
+
+    Attributes
+    ----------
+    table : DataFrame
+        One row a usable sample, sorted by sample; see the module's docstring.
+    problems : DataFrame
+        ``file, reason``: one row a file that cannot be used.
+    duplicates : DataFrame
+        ``sample, other, kind, correlation``.
+    understood : dict
+        In words, how the masks and the pixels are read: ``labels, notes, images``.
+    """
+
+    table: pd.DataFrame
+    problems: pd.DataFrame
+    duplicates: pd.DataFrame
+    understood: dict
+
+
+@dataclass(frozen=True)
+class Measure:
+    """Of one sample, on its own."""
+
+    sample: Sample
+    height: int
+    width: int
+    stored: str
+    mask_resized: bool
+    turned: bool  # by its EXIF orientation, which its mask has not
+    summary: Summary
+    print: Print
+    intensities: np.ndarray | None
+
+
+def build_index(found: Found, wanted: Wanted, record: Callable[[pd.DataFrame], None] | None = None) -> Index:
+    """Read and check every sample that was found.
+
+    Parameters
+    ----------
+    found : Found
+    wanted : Wanted
+    record : function, optional
+        Is given the problems of single files before the masks are recognised, which may stop.
+
+    Raises
+    ------
+    DataError
+        If the masks of the set can be read in two ways, or leave a declared class without a pixel.
+    """
+    problems = list(found.problems)
+    measures = list(_each(lambda sample: _measure(sample, wanted), found.samples, problems))
+    if not measures:
+        return Index(pd.DataFrame(columns=COLUMNS), _listed(problems), pairs([], []), {})
+    if record is not None:
+        record(_listed(problems))
+    found_problems = len(problems)
+    try:
+        measures, recognised = _recognised(measures, wanted, problems)
+    finally:
+        if record is not None and len(problems) > found_problems:
+            record(_listed(problems))
+    reading = _reading(measures, wanted)
+    rows = [_row(measure, reading, recognised) for measure in measures]
+    counted = list(_each(lambda row: _counted(row, len(wanted.classes)), rows, problems))
+    table = pd.DataFrame(counted, columns=None if counted else COLUMNS)
+    duplicates = _duplicates(measures, set(table["sample"])) if counted else pairs([], [])
+    if counted:
+        table.insert(3, "cluster", table["sample"].map(clusters(table["sample"].tolist(), duplicates)))
+    return Index(table, _listed(problems), duplicates, _understood(measures, reading, recognised))
+
+
+def require_good(index: Index, classes: list[str], policy: str, problems: str) -> None:
+    """Stop where samples are bad and the study does not say to skip them, or where none is left.
+
+    Raises
+    ------
+    DataError
+        Naming how many are bad, the first of them, and the table that lists all.
+    """
+    bad = len(index.problems)
+    if bad and policy == "stop":
+        first = index.problems.iloc[0]
+        raise DataError(
+            expected="every file usable",
+            found=f"{bad} that are not; the first is {first['file']}: {first['reason'].rstrip('.')}",
+            where=problems,
+            remedy="Mend the files listed there, or set `bad_samples: skip` to go on without them.",
+        )
+    if index.table.empty:
+        raise DataError(
+            expected="at least one image with its mask",
+            found="none",
+            where="config keys `images` and `masks`, or `sheet`",
+            remedy="Check the folders and `mask_name`.",
+        )
+    for number, name in enumerate(classes):
+        if index.table[f"pixels_{number}"].sum() == 0:
+            raise DataError(
+                expected=f"pixels of each declared class, {classes}",
+                found=f"none of class {number}, `{name}` ({index.understood['labels']})",
+                where="config key `classes`",
+                remedy="Remove the class, or set `labels` to how the masks are encoded.",
+            )
+
+
+def present(index: pd.DataFrame) -> np.ndarray:
+    """Which classes each sample holds: bool, (N, K)."""
+    return index.filter(regex=r"^pixels_\d+$").to_numpy() > 0
+
+
+def _each(function, items, problems: list):
+    """What a function makes of each item; an item that cannot be used becomes a problem."""
+    for item in items:
+        try:
+            yield function(item)
+        except DataError as error:
+            problems.append(problem_of(error))
+
+
+def _measure(sample: Sample, wanted: Wanted) -> Measure:
+    raw = read_raw(sample.image)
+    wide = is_wide(raw.dtype)
+    # Levels are not known yet; they change no size and no overlay, which is of 8 bits.
+    image = to_image(raw, Reading(wanted.channels, (0, 1)), sample.image)
+    size = raw.shape[:2]
+    turned = is_turned(sample.image) and not any(map(is_turned, sample.masks))
+    masks = [read_mask(path) for path in sample.masks]
+    found = one_mask(masks, None, _threshold(wanted), sample.masks[0]).values.shape[:2]
+    if found != size:
+        _require_resizable(sample, found, size, wanted, turned)
+    channels = 1 if raw.ndim == 2 else raw.shape[2]
+    intensities = sample_intensities(raw, wanted.channels) if wide else None
+    return Measure(
+        sample,
+        *size,
+        f"{raw.dtype}, {channels} channel{'s' * (channels > 1)}",
+        found != size,
+        turned,
+        _summary(sample, masks, raw, image, wanted),
+        take_print(raw),
+        None if intensities is None else _thinned(intensities),
+    )
+
+
+def _threshold(wanted: Wanted) -> int | None:
+    """From which value on a pixel of a file of one object is the object."""
+    return wanted.labels.get("threshold") if wanted.labels["encoding"] == "instances" else None
+
+
+def _summary(sample: Sample, masks: list[RawMask], raw, image: np.ndarray, wanted: Wanted) -> Summary:
+    mask = one_mask(masks, raw.shape[:2], _threshold(wanted), sample.masks[0])
+    summary = summarise(mask, image)
+    pieces = tuple(piece_of(summarise(one)) for one in masks) if len(masks) > 1 else ()
+    copied = raw.dtype != np.uint8 and np.array_equal(raw, mask.values)  # of 8 bits the summary tells
+    alpha = any(map(varies_in_alpha, sample.masks))
+    return replace(summary, pieces=pieces, alpha=alpha, unchanged=1.0 if copied else summary.unchanged)
+
+
+def _thinned(intensities: np.ndarray) -> np.ndarray:
+    """Some of them, evenly spaced, as a copy, which keeps no more of them alive."""
+    count = min(len(intensities), INTENSITIES)
+    return intensities[np.linspace(0, len(intensities) - 1, count).astype(int)]
+
+
+def _require_resizable(sample: Sample, found, expected, wanted: Wanted, turned: bool) -> None:
+    """Refuse a mask of another size, unless it may be resized and is of its image's shape."""
+    stretch = (found[0] / found[1]) / (expected[0] / expected[1])
+    alike = 1 / STRETCH <= stretch <= STRETCH
+    if wanted.mask_size == "resize" and alike:
+        return
+    remedy = (
+        "Replace it, or set `mask_size: resize`." if alike else "Replace it: it is not of the same shape."
+    )
+    if found == expected[::-1]:
+        remedy = "It lies on its side: turn it by 90 degrees."
+    if turned:
+        remedy += " The image is turned by its EXIF orientation, and the mask has none."
+    raise DataError(
+        expected=f"a mask of its image's {'size' if alike else 'shape'}, {expected[0]}x{expected[1]} "
+        "(height x width)",
+        found=f"{found[0]}x{found[1]}",
+        where=str(sample.masks[0]),
+        remedy=remedy,
+    )
+
+
+def _recognised(measures: list[Measure], wanted: Wanted, problems: list) -> tuple[list[Measure], Recognised]:
+    """The encoding of the set, and the samples that it is of.
+
+    Where few masks stand against it, it is that of the others, and those few are problems.
+    """
+    if wanted.labels["encoding"] != "auto":
+        return measures, _recognise(measures, wanted, measures)
+    kept = _set_aside(measures, _odd_files(measures), problems)
+    try:
+        return kept, _recognise(kept, wanted, measures)
+    except DataError as error:
+        strays, put_off = _strays(kept), []
+        usual = _set_aside(kept, strays, put_off)
+        if not strays:
+            raise
+        try:
+            recognised = _recognise(usual, wanted, measures)
+        except DataError as later:  # of the others, if it is in their encoding too
+            raise (later if later.where == error.where else error) from None
+        problems += put_off
+        return usual, recognised
+
+
+def _recognise(kept: list[Measure], wanted: Wanted, measures: list[Measure]) -> Recognised:
+    besides = len(measures) - len(kept)
+    return recognise([measure.summary for measure in kept], wanted.classes, wanted.labels, besides)
+
+
+def _odd_files(measures: list[Measure]) -> dict[str, tuple[Path, str]]:
+    """Samples that alone have several masks, or alone such as are no objects: file and reason of each."""
+    several = [measure for measure in measures if measure.summary.pieces]
+    if 2 * len(several) < len(measures) and len(several) <= max(1, SELDOM * len(measures)):
+        odd = {
+            one.sample: (one.masks[0], SPARE.format(len(one.masks))) for one in (m.sample for m in several)
+        }
+    else:
+        odd = {
+            measure.sample.sample: (path, NO_OBJECT.format(piece.held))
+            for measure in several
+            for path, piece in zip(measure.sample.masks, measure.summary.pieces, strict=True)
+            if not piece.plain
+        }
+    few = len(odd) <= max(1, SELDOM * len(measures)) and len(measures) - len(odd) > 1
+    return odd if few else {}
+
+
+def _strays(measures: list[Measure]) -> dict[str, tuple[Path, str]]:
+    """Samples whose masks hold values that hardly another holds, as `_odd_files`; none if not few."""
+    held = Counter(value for measure in measures for value in _values(measure.summary))
+    few = max(1, STRAY * len(measures))
+    rare = {value for value, count in held.items() if count <= few}
+    odd = {}
+    for measure in measures:
+        found = {value: share for value, share in _values(measure.summary).items() if value in rare}
+        if found:
+            named = ", ".join(f"{value} ({percent(share)})" for value, share in list(found.items())[:NAMED])
+            more = f" and {len(found) - NAMED} more" if len(found) > NAMED else ""
+            odd[measure.sample.sample] = measure.sample.masks[0], STRANGE.format(named + more)
+    return odd if len(measures) - len(odd) >= max(ENOUGH, len(measures) - few) else {}
+
+
+def _values(summary: Summary) -> dict[str, float]:
+    """The values or colours of a mask, by name, with their share; a set bit is of its own kind."""
+    if summary.kind == "colour":
+        counts = summary.colours
+    else:
+        counts = [
+            (f"{value}{' of 1 bit' * (summary.kind == 'bilevel' and value)}", n)
+            for value, n in summary.values
+        ]
+    return {name: count / summary.pixels for name, count in counts}
+
+
+def _set_aside(measures: list[Measure], odd: dict[str, tuple[Path, str]], problems: list) -> list[Measure]:
+    """The samples that are not odd; of the others file and reason become problems."""
+    problems += [(str(path), reason) for path, reason in odd.values()]
+    return [measure for measure in measures if measure.sample.sample not in odd]
+
+
+def _reading(measures: list[Measure], wanted: Wanted) -> Reading:
+    """How the pixels of the set become uint8: the same for all its images."""
+    sampled = [measure.intensities for measure in measures if measure.intensities is not None]
+    levels = wanted.levels or (levels_of(sampled) if sampled else None)
+    return Reading(wanted.channels, levels)
+
+
+def _row(measure: Measure, reading: Reading, recognised: Recognised) -> SimpleNamespace:
+    sample = measure.sample
+    return SimpleNamespace(
+        sample=sample.sample,
+        group=sample.group,
+        part=sample.part,
+        image=str(sample.image),
+        masks=[str(path) for path in sample.masks],
+        height=measure.height,
+        width=measure.width,
+        pixel_size=sample.pixel_size,
+        stored=measure.stored,
+        mask_resized=measure.mask_resized,
+        reading=json.dumps(asdict(reading)),
+        encoding=json.dumps(recognised.encoding.as_record()),
+    )
+
+
+def _counted(row: SimpleNamespace, classes: int) -> dict:
+    """A row with the pixels and objects of each class, from the mask as training will read it."""
+    mask = read_classes(row)
+    pixels = np.bincount(mask.ravel(), minlength=256)[:classes]
+    objects = [cv2.connectedComponents((mask == number).astype(np.uint8))[0] - 1 for number in range(classes)]
+    counts = {f"pixels_{number}": int(count) for number, count in enumerate(pixels)}
+    return vars(row) | counts | {f"objects_{number}": count for number, count in enumerate(objects)}
+
+
+def _duplicates(measures: list[Measure], usable: set[str]) -> pd.DataFrame:
+    kept = [measure for measure in measures if measure.sample.sample in usable]
+    return pairs([measure.sample.sample for measure in kept], [measure.print for measure in kept])
+
+
+def _understood(measures: list[Measure], reading: Reading, recognised: Recognised) -> dict:
+    stored = Counter(measure.stored for measure in measures)
+    images = "; ".join(f"{kind}: {count} image{'s' * (count > 1)}" for kind, count in stored.most_common())
+    if reading.levels and any(measure.intensities is not None for measure in measures):
+        images += f"; more than 8 bits scaled from {reading.levels[0]:g} .. {reading.levels[1]:g} to 0 .. 255"
+    notes = recognised.notes + _notes(measures)
+    return {"labels": recognised.understood, "notes": notes, "images": images}
+
+
+def _notes(measures: list[Measure]) -> list[str]:
+    """What a reader should know of how images and masks fit, a sentence each."""
+    notes = []
+    shared = alike([measure.print for measure in measures])
+    if shared:
+        notes.append(
+            f"{shared} images have much in common, such as a round aperture or a frame: copies were looked "
+            "for in what else they show"
+        )
+    resized = sum(measure.mask_resized for measure in measures)
+    if resized:
+        notes.append(f"{resized} masks brought to their image's size")
+    turned = sum(measure.turned for measure in measures)
+    if turned:
+        notes.append(
+            f"The EXIF orientation turns {turned} of {len(measures)} images, but not their masks, which have "
+            "none: look at the examples whether they fit"
+        )
+    return notes
+
+
+def _listed(problems: list[tuple[str, str]]) -> pd.DataFrame:
+    table = pd.DataFrame([(str(file), reason) for file, reason in problems], columns=["file", "reason"])
+    return table.sort_values("file", ignore_index=True)

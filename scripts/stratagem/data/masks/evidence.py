@@ -1,0 +1,319 @@
+"""One mask, measured: all that tells how the masks of its set are encoded, in bounded memory.
+
+Which values or colours it holds and how often, whether they number objects, are the grey edges of two
+values, frame what lies in blobs, or were painted over the mask's image; of a file of one object, whether it
+can be one. What a set of such summaries means is for `stratagem.data.masks.recognition` to say.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from skimage.measure import label
+
+from stratagem.data.labels import RawMask, colour_codes, colour_name
+
+__all__ = [
+    "FULL_BYTE",
+    "INVERTED_FRAME",
+    "NamedCounts",
+    "Piece",
+    "Summary",
+    "area_of",
+    "has_grey_edges",
+    "named",
+    "piece_of",
+    "special",
+    "summarise",
+    "total_counts",
+]
+
+MOST_DISTINCT = 4096  # values or colours that are kept
+PART = 2**24  # pixels counted at a time
+FULL_BYTE = 255
+EDGE_WINDOW = 7  # pixels: a grey edge lies this near to both extremes
+INVERTED_FRAME = 0.75  # share of a frame that only background is likely to take
+PLAIN = 32  # a mask of fewer values is no picture
+NAMED = 3  # values of a file of one object that are named
+SPECIAL = (-1, 255, 2**16 - 1, 2**31 - 1, 2**32 - 1)  # what often stands for "ignored", or for the ground
+
+Counts = tuple[tuple[int, int], ...]
+NamedCounts = tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One of several mask files of an image, which should be one object.
+
+    Attributes
+    ----------
+    plain : bool
+        Whether it holds 0, or black, and no more than one other value.
+    soft : bool
+        Whether its further values are the grey edges of two.
+    share : float
+        Of its pixels that are not 0, or of soft ones those above half of the range.
+    held : str
+        Its values, in words.
+    """
+
+    plain: bool
+    soft: bool
+    share: float
+    held: str
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What recognition needs of one mask.
+
+    Attributes
+    ----------
+    kind : {"grey", "palette", "bilevel", "colour"}
+    bits : int
+        Of one stored number.
+    pixels : int
+        Height times width.
+    values : tuple of (int, int)
+        Distinct values and their pixels, ascending; none of a colour mask.
+    colours : tuple of (str, int)
+        Distinct colours and their pixels, of a colour mask, or of a palette mask in the order of `values`.
+    many : bool
+        Whether there are more than are kept, the most frequent 4096.
+    connected : bool, or None
+        Whether each value but 0 and those of `special` is one connected component, of colours each but
+        black; None of masks with fewer than three.
+    bands : bool
+        Whether most of these components reach from one side of the mask to the opposite one.
+    greys, edges : int
+        Pixels with a value far from both ends of the range; those of them beside both ends.
+    spans : bool
+        Whether both ends of the range occur.
+    upper : int
+        Pixels that are not 0 (not black); of masks with more than two values those above half of the range.
+        None are counted where there are more than two colours.
+    frame : float, or None
+        Their share of the outermost pixels; None where there are more than two colours.
+    enclosed : bool
+        Whether they take most of the frame, and most others lie in blobs that do not touch it.
+    unchanged : float, or None
+        Share of pixels equal to the image's; None of masks that cannot be a picture.
+    painted : tuple of (str, int)
+        Colours, and their pixels, of the pixels that differ from the image's.
+    core, inside : int
+        Painted pixels that are no outermost ones; unpainted ones that painted ones enclose.
+    painted_frame : float
+        Share of the outermost pixels that are painted.
+    alpha : bool
+        Whether the file has an alpha channel that varies.
+    pieces : tuple of Piece
+        Where the mask was united of several files.
+    """
+
+    kind: str
+    bits: int
+    pixels: int
+    values: Counts = ()
+    colours: NamedCounts = ()
+    many: bool = False
+    connected: bool | None = None
+    bands: bool = False
+    greys: int = 0
+    edges: int = 0
+    spans: bool = False
+    upper: int = 0
+    frame: float | None = None
+    enclosed: bool = False
+    unchanged: float | None = None
+    painted: NamedCounts = ()
+    core: int = 0
+    inside: int = 0
+    painted_frame: float = 0.0
+    alpha: bool = False
+    pieces: tuple[Piece, ...] = ()
+
+
+def summarise(mask: RawMask, image: np.ndarray | None = None) -> Summary:
+    """What recognition needs of one mask.
+
+    Parameters
+    ----------
+    mask : RawMask
+    image : uint8 (H, W, 3), or None
+        The mask's image: without it no painted copy of an image is recognised.
+    """
+    bits = 1 if mask.bilevel else 8 * mask.values.itemsize
+    pixels = int(np.prod(mask.values.shape[:2]))
+    if mask.values.ndim == 3:
+        codes = colour_codes(mask)
+        colours, count = _distinct(codes)
+        measured = {"colours": named(colours), "many": count > MOST_DISTINCT}
+        measured |= _framing(codes != 0) if count <= 2 else _regions(codes, count - (colours[0][0] == 0))
+        return Summary("colour", bits, pixels, **measured, **_painting(mask, image))
+    values, count = _distinct(mask.values)
+    measured = _framing(_upper(mask, count))
+    measured |= _texture(mask.values, [value for value, _ in values], count) if count > 2 else {}
+    measured |= _painting(mask, image) if count > PLAIN else {}
+    colours = _palette_colours(mask, values)
+    many = count > MOST_DISTINCT
+    return Summary(_kind(mask), bits, pixels, values=values, colours=colours, many=many, **measured)
+
+
+def piece_of(summary: Summary) -> Piece:
+    """What tells whether a file can be one object: its own summary, in brief."""
+    colours = [colour for colour, _ in summary.colours if summary.kind == "colour"]
+    held = colours or [value for value, _ in summary.values]
+    ground = "#000000" if colours else 0
+    shown = {value: colour for (value, _), (colour, _) in zip(summary.values, summary.colours, strict=False)}
+    black_object = "#000000" in shown.values() and shown.get(0, "#000000") != "#000000"
+    plain = (len(held) == 1 or (len(held) == 2 and ground in held)) and not black_object
+    words = ", ".join(map(str, held)) if len(held) <= NAMED else f"{len(held)} values"
+    return Piece(plain, not plain and has_grey_edges(summary), summary.upper / summary.pixels, words)
+
+
+def has_grey_edges(summary: Summary) -> bool:
+    """Whether values between two extremes lie along edges, as JPEG and smooth scaling leave them."""
+    if not summary.spans:
+        return False
+    if summary.greys == 0:
+        return summary.values[-2][0] > 7 / 8 * FULL_BYTE  # nearly white, and white: a fine JPEG
+    return summary.edges >= 0.8 * summary.greys and summary.greys <= 0.5 * summary.pixels
+
+
+def special(present: Iterable[int]) -> list[int]:
+    """Values that often mean something else than their number, and follow upon no other of those present."""
+    held = set(present)
+    return [value for value in SPECIAL if value in held and value - 1 not in held]
+
+
+def _kind(mask: RawMask) -> str:
+    if mask.bilevel:
+        return "bilevel"
+    return "grey" if mask.palette is None else "palette"
+
+
+def _distinct(codes: np.ndarray) -> tuple[Counts, int]:
+    """The distinct codes with their pixels, ascending, the most frequent 4096; and how many there are."""
+    parts = np.array_split(codes.ravel(), 1 + codes.size // PART)  # counting takes eight times its part
+    codes_by_part, counts_by_part = zip(*map(_counted, parts), strict=True)
+    found, places = np.unique(np.concatenate(codes_by_part), return_inverse=True)
+    counts = np.zeros(len(found), np.int64)
+    np.add.at(counts, places, np.concatenate(counts_by_part))
+    kept = np.sort(np.argsort(-counts, kind="stable")[:MOST_DISTINCT])
+    return tuple(zip(found[kept].tolist(), counts[kept].tolist(), strict=True)), len(found)
+
+
+def _counted(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    if codes.dtype != np.uint8:
+        return np.unique(codes, return_counts=True)
+    counts = np.bincount(codes, minlength=256)
+    found = np.flatnonzero(counts)
+    return found, counts[found]
+
+
+def named(counts: Iterable[tuple[int, int]]) -> NamedCounts:
+    """Colours by name, with their counts."""
+    return tuple((colour_name(code), count) for code, count in counts)
+
+
+def _palette_colours(mask: RawMask, values: Counts) -> NamedCounts:
+    if mask.palette is None:
+        return ()
+    codes = colour_codes(RawMask(np.array([value for value, _ in values]), mask.palette))
+    return named(zip(codes.tolist(), (count for _, count in values), strict=True))
+
+
+def _upper(mask: RawMask, count: int) -> np.ndarray:
+    """What is no ground: not black in a palette that has it, else not 0, or above half of the range."""
+    if mask.palette is not None:
+        codes = colour_codes(mask)
+        return codes != 0 if (codes == 0).any() else mask.values != 0
+    return mask.values != 0 if count <= 2 else mask.values > mask.values.max() / 2
+
+
+def _framing(upper: np.ndarray) -> dict:
+    """What tells an inverted mask: `upper`, `frame` and `enclosed`."""
+    frame = float(_frame(upper).mean())
+    enclosed = frame >= INVERTED_FRAME and not upper.all() and _enclosed(~upper)
+    return {"upper": int(upper.sum()), "frame": frame, "enclosed": bool(enclosed)}
+
+
+def _frame(values: np.ndarray) -> np.ndarray:
+    return np.concatenate([values[0], values[-1], values[:, 0], values[:, -1]])
+
+
+def _inside(region: np.ndarray) -> int:
+    """Pixels of a region, bool (H, W), that lie in blobs that do not touch the frame."""
+    count, blobs = cv2.connectedComponents(region.astype(np.uint8))
+    areas = np.bincount(blobs.ravel(), minlength=count)
+    areas[[0, *np.unique(_frame(blobs))]] = 0
+    return int(areas.sum())
+
+
+def _enclosed(region: np.ndarray) -> bool:
+    """Whether most of a region, bool (H, W), lies in blobs that do not touch the frame."""
+    return bool(2 * _inside(region) > region.sum())
+
+
+def _texture(values: np.ndarray, present: list[int], count: int) -> dict:
+    """What tells grey edges and numbered objects apart: `connected`, `bands`, `greys`, `edges`, `spans`."""
+    top = FULL_BYTE if values.dtype == np.uint8 else values.max()
+    low, high = values < top / 8, values > top / 8 * 7
+    grey = ~(low | high)
+    window = np.ones((EDGE_WINDOW, EDGE_WINDOW), np.uint8)
+    near_low, near_high = (cv2.dilate(band.astype(np.uint8), window) for band in (low, high))
+    no_object = {0, *special(present)} & set(present)
+    numbers = np.where(np.isin(values, list(no_object)), 0, values)
+    return _regions(numbers, count - len(no_object)) | {
+        "greys": int(grey.sum()),
+        "edges": int((grey & (near_low & near_high).astype(bool)).sum()),
+        "spans": bool(low.any() and high.any()),
+    }
+
+
+def _regions(numbers: np.ndarray, objects: int) -> dict:
+    """What tells objects from classes: `connected` and `bands`.
+
+    There may be hardly more connected regions than numbers; a few objects lie behind others.
+    """
+    regions, count = label(numbers, background=0, connectivity=2, return_num=True)
+    opposite = [(regions[0], regions[-1]), (regions[:, 0], regions[:, -1])]
+    across = set().union(*(set(one.tolist()) & set(other.tolist()) for one, other in opposite)) - {0}
+    return {"connected": bool(count <= 1.1 * objects), "bands": 2 * len(across) > count}
+
+
+def _painting(mask: RawMask, image: np.ndarray | None) -> dict:
+    """What tells a painted copy of the image: `unchanged`, `painted`, and what its paint looks like."""
+    if image is None or image.shape[:2] != mask.values.shape[:2]:
+        return {}
+    codes = colour_codes(mask)
+    painted = codes != colour_codes(RawMask(image))
+    _, count = _distinct(codes[~painted])
+    if count <= PLAIN:  # an even ground that image and mask share
+        return {}
+    return {
+        "unchanged": float(1 - painted.mean()),
+        "painted": named(_distinct(codes[painted])[0]),
+        "core": int(cv2.erode(painted.astype(np.uint8), np.ones((3, 3), np.uint8)).sum()),
+        "inside": _inside(~painted),
+        "painted_frame": float(_frame(painted).mean()),
+    }
+
+
+
+
+
+def total_counts(counts: Iterable[Iterable[tuple]]) -> Counter:
+    """Pixels by value or colour, over masks."""
+    total = Counter()
+    for one in counts:
+        for code, count in one:
+            total[code] += count
+    return total
+
+
+def area_of(summaries: list[Summary]) -> int:
+    """Pixels of all masks."""
+    return sum(summary.pixels for summary in summaries)

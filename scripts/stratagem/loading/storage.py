@@ -1,0 +1,173 @@
+"""Where the loader finds samples beside shards: all in memory, or in the user's own files.
+
+Three kinds of storage give the same bytes and are used alike:
+
+    stratagem.loading.shards.Shards   read on demand, from files larger than memory
+    Memory                   read once, then held
+    Files                    the user's images, decoded and brought into the plan's frame at each read
+"""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Protocol
+
+import numpy as np
+import pandas as pd
+
+from stratagem.core.errors import LoaderError, StratagemError
+from stratagem.data.sample import read_sample
+from stratagem.resolution.plans import Plan
+
+__all__ = ["BYTES_OF_A_PIXEL", "Files", "Memory", "Storage", "naming"]
+
+BYTES_OF_A_PIXEL = 4  # three of the image, one of the mask
+BYTES_OF_A_WINDOW = 300  # of Python's, with its sizes; measured
+MB = 2**20
+
+
+class Storage(Protocol):
+    """What the loader reads from.
+
+    Attributes
+    ----------
+    names : array of str, (N,)
+        Each one's sample.
+    windows : int32, (N,)
+        Which window of its sample each is.
+    shapes : int32, (N, 2)
+        Height and width of each one's frame.
+    nbytes : int
+        What it holds in memory.
+    """
+
+    names: pd.api.extensions.ExtensionArray
+    windows: np.ndarray
+    shapes: np.ndarray
+    nbytes: int
+
+    def __len__(self) -> int: ...
+
+    def addresses(self) -> np.ndarray:
+        """Where each lies: int64 (N, 2), number of its file and place in it."""
+        ...
+
+    def read(self, places: np.ndarray, image: np.ndarray, mask: np.ndarray) -> None:
+        """Fill contiguous buffers, uint8 (B, H, W, 3) and (B, H, W), with some of one shape."""
+        ...
+
+
+class Memory:
+    """All samples of another storage, held in memory.
+
+    Parameters
+    ----------
+    storage : Storage
+    memory_mb : int
+        What it may hold.
+
+    Raises
+    ------
+    LoaderError
+        If it would hold more; nothing is read then.
+    """
+
+    def __init__(self, storage: Storage, memory_mb: int):
+        self.names, self.windows, self.shapes = storage.names, storage.windows, storage.shapes
+        self._storage = storage
+        pixels = self.shapes.prod(axis=1, dtype=np.int64)
+        self.nbytes = int(pixels.sum()) * BYTES_OF_A_PIXEL
+        if self.nbytes > memory_mb * MB:
+            raise LoaderError(
+                expected=f"samples of no more than {memory_mb} MB, to be held in memory",
+                found=f"{len(self)} of {-(-self.nbytes // MB)} MB",
+                where="config key `loader.memory_mb`",
+                remedy="Raise it, lower the strategy's `loader.fraction`, or let it read `storage: shards`.",
+            )
+        self._held = [self._copy(place) for place in range(len(self))]
+
+    def __len__(self) -> int:
+        return len(self.shapes)
+
+    def addresses(self) -> np.ndarray:
+        """Where each lies in what was read."""
+        return self._storage.addresses()
+
+    def present(self, classes: int) -> np.ndarray:
+        """Which classes each sample holds: bool (N, classes)."""
+        return self._storage.present(classes)
+
+    def read(self, places: np.ndarray, image: np.ndarray, mask: np.ndarray) -> None:
+        """Fill buffers, uint8 (B, H, W, 3) and (B, H, W), with samples of one shape."""
+        for number, place in enumerate(places.tolist()):
+            pixels, labels = self._held[place]
+            np.copyto(image[number], pixels)
+            np.copyto(mask[number], labels)
+
+    def _copy(self, place: int) -> tuple[np.ndarray, np.ndarray]:
+        height, width = self.shapes[place].tolist()
+        image, mask = np.empty((1, height, width, 3), np.uint8), np.empty((1, height, width), np.uint8)
+        self._storage.read(np.array([place]), image, mask)
+        return image[0], mask[0]
+
+
+class Files:
+    """The user's own images and masks, brought into a plan's frame at each read.
+
+    Parameters
+    ----------
+    index : DataFrame
+        A row a sample.
+    plan : Plan
+    """
+
+    def __init__(self, index: pd.DataFrame, plan: Plan):
+        self._index, self._plan = index, plan
+        windows = [plan.windows(row.height, row.width, row.pixel_size) for row in index.itertuples()]
+        self._rows = np.repeat(np.arange(len(index), dtype=np.int32), [len(ones) for ones in windows])
+        self._windows = [window for ones in windows for window in ones]
+        self.names = index["sample"].array.take(self._rows)
+        self.windows = np.concatenate(
+            [np.arange(len(ones), dtype=np.int32) for ones in windows] or [np.empty(0, np.int32)]
+        )
+        self.shapes = np.array([window.frame for window in self._windows], np.int32).reshape(-1, 2)
+        held = [index.memory_usage(deep=True).sum(), BYTES_OF_A_WINDOW * len(self._windows)]
+        self.nbytes = int(sum(held))
+
+    def __len__(self) -> int:
+        return len(self._windows)
+
+    def addresses(self) -> np.ndarray:
+        """One after the other, by name."""
+        return np.column_stack([np.zeros(len(self), np.int64), np.arange(len(self))])
+
+    def read(self, places: np.ndarray, image: np.ndarray, mask: np.ndarray) -> None:
+        """Fill buffers, uint8 (B, H, W, 3) and (B, H, W), with windows of samples of one shape.
+
+        Raises
+        ------
+        DataError
+            If a file cannot be read, or changed its size since it was indexed.
+        """
+        rows = self._index.iloc[self._rows[places]].itertuples()
+        for number, (place, row) in enumerate(zip(places.tolist(), rows, strict=True)):
+            window = self._windows[place]
+            with naming(row.sample):
+                pixels, labels = read_sample(row)
+                image[number] = self._plan.forward(pixels, window)
+                mask[number] = self._plan.forward_mask(labels, window)
+
+
+@contextlib.contextmanager
+def naming(sample: str) -> Iterator[None]:
+    """Whatever goes wrong within names the sample that it went wrong with."""
+    try:
+        yield
+    except StratagemError:
+        raise  # names it already
+    except Exception as error:
+        raise LoaderError(
+            expected="a training image that can be read and made",
+            found=f"{type(error).__name__}: {error}",
+            where=f"sample `{sample}`",
+            remedy="If its file is at fault, mend it and start again; the log has the whole error.",
+        ) from error

@@ -1,0 +1,102 @@
+"""Synthetic images on their way into a batch: which row of the manifest each sample takes, and its making."""
+
+import time
+
+import numpy as np
+import pandas as pd
+
+from stratagem.augmentation.manifest import Manifest, Ring
+from stratagem.augmentation.on_cpu import apply, paste
+from stratagem.loading.order import Selection
+from stratagem.loading.storage import Storage, naming
+
+__all__ = ["Synthesis"]
+
+
+class Synthesis:
+    """Makes the synthetic images of some samples, as a manifest says.
+
+    Parameters
+    ----------
+    storage : Storage
+    manifest : Manifest
+    exchanged : uint8, (256,), optional
+        See `stratagem.augmentation.on_cpu.exchange`.
+    on_device : bool
+        Leave the rows to be applied where the network runs, see `stratagem.augmentation.on_gpu`.
+    """
+
+    def __init__(
+        self,
+        storage: Storage,
+        manifest: Manifest,
+        exchanged: np.ndarray | None = None,
+        on_device: bool = False,
+    ):
+        self.on_device = on_device
+        self._storage, self._manifest, self._exchanged = storage, manifest, exchanged
+        self._rows = manifest.places(storage.names)
+        self._sample, samples = pd.factorize(storage.names)
+        self._ring = Ring(samples)
+        # The places of each sample's windows stand together.
+        self._places = np.argsort(self._sample, kind="stable")
+        self._counts = np.bincount(self._sample)
+        self._starts = np.cumsum(self._counts) - self._counts
+
+    def fill(
+        self, selection: Selection, image: np.ndarray, mask: np.ndarray
+    ) -> tuple[list[dict] | None, float]:
+        """Fill buffers, uint8 (B, H, W, 3) and (B, H, W), with samples as they are shown this time.
+
+        Returns
+        -------
+        rows : list of dict, or None
+            Those that are left to the device.
+        reading_s : float
+        """
+        # The windows of one sample take different variants in one epoch.
+        variants = (selection.showings + self._storage.windows[selection.places]) % self._manifest.variants
+        rows, reading_s = [], 0.0
+        for number, place in enumerate(selection.places.tolist()):
+            with naming(self._storage.names[place]):
+                row, seconds = self.make(place, int(variants[number]), image[number], mask[number])
+            rows.append(row)
+            reading_s += seconds
+        return rows if self.on_device else None, reading_s
+
+    def make(self, place: int, variant: int, image: np.ndarray, mask: np.ndarray) -> tuple[dict, float]:
+        """Fill buffers, uint8 (H, W, 3) and (H, W), with one variant of a sample.
+
+        Returns
+        -------
+        row : dict
+            Of the manifest.
+        reading_s : float
+        """
+        row = self._manifest.at(self._rows[place], variant)
+        start = time.perf_counter()
+        pixels, labels = self._read(place, image, mask) if self.on_device else self._read(place)
+        partner = self.partner(row, place) if row["cutmix"] > 0 else None
+        other = None if partner is None else self._read(partner)
+        reading_s = time.perf_counter() - start
+        if other is not None:
+            paste(row, pixels, labels, *other)
+        if not self.on_device:
+            apply(row, pixels, labels, self._exchanged, (image, mask))
+        return row, reading_s
+
+    def partner(self, row: dict, place: int) -> int | None:
+        """The place of the sample that cutmix takes a rectangle from."""
+        partner = self._ring.partner(int(row["cutmix_partner"]), self._sample[place])
+        if partner is None:
+            return None
+        window = self._storage.windows[place] % self._counts[partner]
+        return int(self._places[self._starts[partner] + window])
+
+    def _read(self, place: int, image=None, mask=None) -> tuple[np.ndarray, np.ndarray]:
+        """One sample, in buffers of its own unless some are given."""
+        if image is None:
+            height, width = self._storage.shapes[place].tolist()
+            image, mask = np.empty((height, width, 3), np.uint8), np.empty((height, width), np.uint8)
+        self._storage.read(np.array([place]), image[None], mask[None])
+        return image, mask

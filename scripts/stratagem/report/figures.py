@@ -1,0 +1,291 @@
+"""Drawings of numbers that others computed: each function takes a table and gives one SVG as text.
+
+Text is drawn as paths and ids are salted with a constant, so a figure looks alike everywhere and the same
+numbers give the same bytes.
+"""
+
+import io
+import itertools
+from collections.abc import Iterator
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import cv2
+import numpy as np
+import pandas as pd
+from matplotlib import pyplot as plt
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+from skimage.segmentation import find_boundaries
+
+from stratagem.data.labels import IGNORE
+
+__all__ = [
+    "changed",
+    "class_colour",
+    "cost",
+    "curves",
+    "effects",
+    "example",
+    "pairs",
+    "runs",
+    "sample",
+    "sheet",
+    "sizes",
+    "transfer",
+]
+
+COLOURS = {"helps": "#1b7f4b", "hurts": "#b3362b", "no difference": "#4a5568", "cannot tell yet": "#b07d12"}
+STYLE = {
+    "svg.hashsalt": "stratagem",
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#e5e7eb",
+    "axes.axisbelow": True,
+}
+WIDTH_IN = 7.2
+TALLEST = 3  # a panel, in its widths
+CLASS_COLOURS = plt.get_cmap("tab10").colors
+FILLED = 0.35  # share of its class's colour in a filled pixel
+
+
+def effects(comparison: pd.DataFrame, margin: float) -> str:
+    """Differences with their intervals, the margin as a band; rows of the primary endpoint."""
+    with plt.rc_context(STYLE):
+        figure, axes = plt.subplots(figsize=(WIDTH_IN, 0.9 + 0.42 * len(comparison)), layout="constrained")
+        axes.axvspan(-margin, margin, color="#e2e8f0", label=f"no difference (±{margin:g})")
+        axes.axvline(0, color="#4a5568", linewidth=0.8)
+        for place, row in enumerate(comparison.itertuples()):
+            colour = COLOURS[row.verdict]
+            axes.plot(row.difference, place, "o", color=colour)
+            axes.plot([row.low, row.high], [place, place], color=colour, linewidth=2)
+        names = [f"{row.strategy} − {row.reference}" for row in comparison.itertuples()]
+        axes.set_yticks(range(len(names)), names)
+        axes.set_ylim(max(len(names), 1) - 0.5, -0.5)
+        metric = comparison["metric"].iat[0].capitalize() if len(comparison) else ""
+        axes.set_xlabel(f"difference of {metric.replace('Iou', 'IoU')}, simultaneous 95 % interval")
+        axes.legend(loc="best", frameon=False)
+        return _svg(figure)
+
+
+def pairs(differences: pd.DataFrame, unit: str = "test image") -> str:
+    """Every paired difference: ``strategy, reference, unit, difference`` (mean over seeds)."""
+    names = list(differences["strategy"].unique())
+    with plt.rc_context(STYLE):
+        figure, axes = plt.subplots(figsize=(WIDTH_IN, 0.9 + 0.42 * len(names)), layout="constrained")
+        axes.axvline(0, color="#4a5568", linewidth=0.8)
+        for place, name in enumerate(names):
+            values = np.sort(differences.loc[differences["strategy"] == name, "difference"].to_numpy())
+            spread = place + 0.28 * np.sin(np.arange(len(values)) * 2.4)  # spread evenly, no chance
+            axes.plot(values, spread, ".", color="#3b6ea5", alpha=0.5, markersize=5)
+            axes.plot([np.median(values)] * 2, [place - 0.35, place + 0.35], color="#1a202c", linewidth=2)
+        axes.set_yticks(range(len(names)), names)
+        axes.set_ylim(max(len(names), 1) - 0.5, -0.5)
+        axes.set_xlabel(f"difference from the reference, a point a {unit} (bar: median)")
+        return _svg(figure)
+
+
+def runs(scores: pd.DataFrame, metric: str) -> str:
+    """The endpoint of every run: ``strategy, score, collapsed``; a collapsed run is a cross."""
+    names = list(scores["strategy"].unique())
+    with plt.rc_context(STYLE):
+        figure, axes = plt.subplots(figsize=(WIDTH_IN, 0.9 + 0.36 * len(names)), layout="constrained")
+        for place, name in enumerate(names):
+            for fallen, marker, colour in ((False, "o", "#3b6ea5"), (True, "X", COLOURS["hurts"])):
+                chosen = (scores["strategy"] == name) & (scores["collapsed"] == fallen)
+                values = scores.loc[chosen, "score"]
+                axes.plot(values, [place] * len(values), marker, color=colour, alpha=0.6)
+        axes.set_yticks(range(len(names)), names)
+        axes.set_ylim(len(names) - 0.5, -0.5)
+        axes.set_xlabel(f"{metric} on the test images, one point a run (cross: collapsed)")
+        return _svg(figure)
+
+
+def curves(histories: pd.DataFrame) -> str:
+    """Validation Dice against the share of the budget: a thin line a run, a thick one their mean."""
+    with plt.rc_context(STYLE):
+        figure, axes = plt.subplots(
+            figsize=_beside_legend(histories["strategy"].nunique(), 3.6), layout="constrained"
+        )
+        for colour, (name, runs) in zip(_colours(), histories.groupby("strategy", sort=False), strict=False):
+            for _, run in runs.groupby(["fold", "seed"]):
+                axes.plot(100 * run["share"], run["val_dice"], color=colour, linewidth=0.6, alpha=0.5)
+            # Steps do not end exactly on a share, so runs are averaged by validation, not by share.
+            number = runs.groupby(["fold", "seed"]).cumcount()
+            mean = runs.groupby(number)[["share", "val_dice"]].mean()
+            axes.plot(100 * mean["share"], mean["val_dice"], color=colour, linewidth=2, label=name)
+        axes.set_xlabel("share of the budget, %")
+        axes.set_ylabel("Dice on the validation images")
+        axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
+        return _svg(figure)
+
+
+def cost(costs: pd.DataFrame, means: pd.Series, metric: str) -> str:
+    """The endpoint (mean by strategy) against CPU seconds a run, a source's pretraining as a tail."""
+    with plt.rc_context(STYLE):
+        figure, axes = plt.subplots(figsize=_beside_legend(len(costs), 3.2), layout="constrained")
+        for colour, row in zip(_colours(), costs.itertuples(), strict=False):
+            axes.plot(row.cpu_s, means[row.strategy], "o", color=colour, label=row.strategy)
+            if row.pretraining_cpu_s > 0:
+                whole = [row.cpu_s, row.cpu_s + row.pretraining_cpu_s]
+                axes.plot(whole, [means[row.strategy]] * 2, "-|", color=colour)
+        axes.set_xlabel("CPU seconds a run (tail: pretraining of the source, spent once)")
+        axes.set_ylabel(f"{metric} on the test images")
+        axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
+        return _svg(figure)
+
+
+def transfer(savings: pd.DataFrame, metric: str, margin: float) -> str:
+    """The effect of starting from other weights against the number of labelled images, a line an arm.
+
+    ``arm, budget_share, budget_images, train_images, difference, low, high`` of
+    `stratagem.comparison.savings.savings`.
+    """
+    with plt.rc_context(STYLE):
+        arms = list(savings.groupby(["arm", "budget_share"], sort=False))
+        figure, axes = plt.subplots(figsize=_beside_legend(2 * len(arms), 3.4), layout="constrained")
+        axes.axhspan(-margin, margin, color="#e2e8f0")
+        axes.axhline(0, color="#4a5568", linewidth=0.8)
+        for number, (colour, ((arm, _), rows)) in enumerate(zip(_colours(), arms, strict=False)):
+            rows = rows.sort_values("train_images")
+            place = rows["train_images"] * 1.03 ** (number - (len(arms) - 1) / 2)  # beside one another
+            label = f"{arm}\n{rows['budget_images'].mean():,.0f} images a run"
+            axes.plot(place, rows["difference"], "o-", color=colour, label=label)
+            axes.vlines(place, rows["low"], rows["high"], color=colour, linewidth=1.5)
+        axes.set_xscale("log")
+        sizes = sorted(savings["train_images"].unique())
+        axes.set_xticks(sizes, [f"{size:.0f}" for size in sizes])
+        axes.minorticks_off()
+        axes.set_xlabel("labelled images to train on")
+        axes.set_ylabel(f"difference of {metric} from the control")
+        axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
+        return _svg(figure)
+
+
+def example(image: np.ndarray, truth: np.ndarray, predicted: dict[str, np.ndarray]) -> str:
+    """One test image with the outlines of its truth and of each strategy's prediction.
+
+    Parameters
+    ----------
+    image : uint8, (H, W, 3)
+    truth : uint8, (H, W)
+    predicted : dict of uint8, (H, W)
+        By title.
+    """
+    masks = {"truth": truth} | predicted
+    return _panels({title: _outlined(image, mask) for title, mask in masks.items()})
+
+
+def sample(image: np.ndarray, mask: np.ndarray) -> str:
+    """One image, and beside it the same with its classes outlined and filled with thin colour.
+
+    Parameters
+    ----------
+    image : uint8, (H, W, 3)
+    mask : uint8, (H, W)
+    """
+    return _panels({"image": image, "its mask": _outlined(_filled(image, mask), mask)}, letters=13)
+
+
+def changed(image: np.ndarray, mask: np.ndarray, other: np.ndarray, other_mask: np.ndarray) -> str:
+    """An image and what a transform made of it, with the outlines of their classes."""
+    return _panels({"as it is": _outlined(image, mask), "changed": _outlined(other, other_mask)}, letters=13)
+
+
+def sheet(rows: list[list[tuple[np.ndarray, np.ndarray]]]) -> str:
+    """Originals and their synthetic images, a row each, with the outlines of their classes.
+
+    Parameters
+    ----------
+    rows : list of list of (uint8 (H, W, 3), uint8 (H, W))
+        Four a row: the original, then variants.
+    """
+    titles = ("image {}", "{}, variant 0", "{}, variant 1", "{}, variant 2")
+    shown = {
+        title.format(number): _outlined(*pair)
+        for number, row in enumerate(rows, start=1)
+        for title, pair in zip(titles, row, strict=True)
+    }
+    return _panels(shown)
+
+
+def sizes(table: pd.DataFrame) -> str:
+    """A point a size, larger where more images have it: ``height, width, images``."""
+    with plt.rc_context(STYLE):
+        figure, axes = plt.subplots(figsize=(WIDTH_IN, 3.6), layout="constrained")
+        area = 15 + 300 * table["images"] / table["images"].max()
+        axes.scatter(table["width"], table["height"], s=area, color="#3b6ea5", alpha=0.5)
+        axes.set_xlim(0, 1.1 * table["width"].max())
+        axes.set_ylim(0, 1.1 * table["height"].max())
+        axes.set_xlabel("width, pixels")
+        axes.set_ylabel("height, pixels")
+        return _svg(figure)
+
+
+def class_colour(number: int) -> str:
+    """The colour of a class's outline, as ``#rrggbb``."""
+    return to_hex(CLASS_COLOURS[number % len(CLASS_COLOURS)])
+
+
+def _panels(pictures: dict[str, np.ndarray], letters: int = 8) -> str:
+    """Pictures of one size, by title (its letters in points), in rows of four."""
+    first = next(iter(pictures.values()))
+    columns = min(4, len(pictures))
+    rows = -(-len(pictures) // columns)
+    tall = min(first.shape[0] / first.shape[1], TALLEST)
+    height = rows * (WIDTH_IN / columns) * tall + 0.3 * rows
+    with plt.rc_context(STYLE | {"axes.grid": False}):
+        figure, axes = plt.subplots(
+            rows, columns, figsize=(WIDTH_IN, height), layout="constrained", squeeze=False
+        )
+        for place in axes.flat:
+            place.axis("off")
+        for place, (title, picture) in zip(axes.flat, pictures.items(), strict=False):
+            place.imshow(picture, interpolation="nearest")
+            place.set_title(title, fontsize=letters)
+        return _svg(figure)
+
+
+def _filled(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """The image with each foreground class in its colour, through which the image is seen."""
+    drawn = image.astype(np.float32)
+    for number in np.unique(mask[(mask > 0) & (mask != IGNORE)]):
+        colour = 255 * np.array(CLASS_COLOURS[number % len(CLASS_COLOURS)], np.float32)
+        drawn[mask == number] += FILLED * (colour - drawn[mask == number])
+    return np.rint(drawn).astype(np.uint8)
+
+
+def _outlined(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """The image with each foreground class's outline drawn in its colour."""
+    drawn = image.copy()
+    wide = np.ones((max(1, round(max(image.shape[:2]) / 300)),) * 2, np.uint8)  # seen when shown small
+    for number in np.unique(mask[(mask > 0) & (mask != IGNORE)]):
+        edge = find_boundaries(mask == number, mode="inner").astype(np.uint8)
+        drawn[cv2.dilate(edge, wide) > 0] = [
+            255 * part for part in CLASS_COLOURS[number % len(CLASS_COLOURS)]
+        ]
+    return drawn
+
+
+def _colours() -> Iterator:
+    """Dark tones, then light ones, then again."""
+    return itertools.cycle([plt.get_cmap("tab20")(2 * (place % 10) + place // 10) for place in range(20)])
+
+
+def _beside_legend(names: int, height_in: float) -> tuple[float, float]:
+    """A figure's size with room for a legend of so many names."""
+    return WIDTH_IN, max(height_in, 0.24 * names)
+
+
+def _svg(figure: Figure) -> str:
+    buffer = io.StringIO()
+    try:
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+    finally:
+        plt.close(figure)
+    text = buffer.getvalue()
+    return text[text.index("<svg") :]  # without the XML prologue it can stand inside a page

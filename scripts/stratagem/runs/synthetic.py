@@ -1,0 +1,73 @@
+"""Any synthetic image of a run, made again from its row of the manifest."""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from stratagem.augmentation.manifest import Manifest
+from stratagem.augmentation.on_cpu import exchange
+from stratagem.core.errors import DataError
+from stratagem.core.files import replacing
+from stratagem.loading.synthesis import Synthesis
+from stratagem.runs.train import Inputs, storage_of
+from stratagem.study.declaration import Recipe
+
+__all__ = ["make", "write_synthetic"]
+
+
+def make(
+    recipe: Recipe, inputs: Inputs, sample: str, window: int, variant: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """The image and mask that the run is shown in an epoch of that variant.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    inputs : Inputs
+        Of the run's training.
+    sample : str
+        One of the run's training images.
+    window : int
+        Which window of it; 0 but for tiles.
+    variant : int
+
+    Returns
+    -------
+    image, mask : uint8, (H, W, 3) and (H, W)
+        In the frame of the run's resolution plan.
+
+    Raises
+    ------
+    DataError
+        If the run is shown no such image.
+    """
+    storage = storage_of(recipe, inputs)
+    manifest = Manifest(inputs.manifest, storage.names)
+    places = np.flatnonzero((storage.names == sample) & (storage.windows == window))
+    _require(len(places) > 0, f"window {window} of `{sample}` is none of its training images", recipe)
+    _require(variant < manifest.variants, f"variant {variant} of {manifest.variants}, counted from 0", recipe)
+    height, width = storage.shapes[places[0]]
+    image, mask = np.empty((height, width, 3), np.uint8), np.empty((height, width), np.uint8)
+    Synthesis(storage, manifest, exchange(recipe.swaps)).make(places[0], variant, image, mask)
+    return image, mask
+
+
+def write_synthetic(
+    recipe: Recipe, inputs: Inputs, sample: str, window: int, variant: int, image: str, mask: str
+) -> None:
+    """Write both as PNG; the mask holds class indices, 255 is ignored."""
+    for path, pixels in zip((image, mask), make(recipe, inputs, sample, window, variant), strict=True):
+        with replacing(path) as beside:
+            Image.fromarray(pixels).save(Path(beside), format="PNG")
+
+
+def _require(good: bool, found: str, recipe: Recipe) -> None:
+    if not good:
+        raise DataError(
+            expected=f"a synthetic image that {recipe.name} is shown with seed {recipe.seed}",
+            found=found,
+            where="the name of the file asked for",
+            remedy="Choose a sample of shards.parquet that splits.parquet has in train, and a variant of the "
+            "manifest; with `loader.fraction` below 1 not all of them are used.",
+        )

@@ -1,0 +1,190 @@
+"""What a study needs before its first job: folders of images, weights files, cores, a GPU.
+
+Comes in: the study, and what the workflow was given to run on. Goes out: nothing, or one `ConfigError` that
+lists all that is missing, each in one sentence that names its key. What the jobs would find is found here
+with the jobs' own sentences, before any of them starts.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from stratagem.core.device import require_gpu
+from stratagem.core.errors import ConfigError, DataError, DeviceError
+from stratagem.core.job import require_threads
+from stratagem.data.demo import DOMAINS
+from stratagem.data.image import EXTENSIONS
+from stratagem.data.sample import fingerprint, listed_images
+from stratagem.networks.names import UNET
+from stratagem.study.declaration import (
+    DataSet,
+    DataSource,
+    RunSource,
+    Study,
+    WeightsSource,
+)
+from stratagem.transfer.origin import is_address, is_published
+
+__all__ = ["require"]
+
+
+def require(study: Study, *, demo: str, cores: int | None) -> None:
+    """Stop where a job is bound to fail for want of a file, a core or a GPU.
+
+    Parameters
+    ----------
+    study : Study
+        The study, read and found free of faults in itself.
+    demo : str
+        The folder below which the workflow makes the demo's images; these need not be there yet.
+    cores : int or None
+        How many the jobs may use on this machine; None where they run elsewhere, so that this machine's cores
+        and GPUs say nothing.
+
+    Raises
+    ------
+    ConfigError
+        With everything that is missing, each in one sentence.
+    """
+    faults = [*_faults_of_folders(study, demo), *_faults_of_weights(study)]
+    faults += [] if faults else _faults_of_sheets(study)
+    if cores is not None:
+        faults += _told(require_threads, cores, study.threads)
+        faults += _told(require_gpu) if study.device == "cuda" else []
+    if faults:
+        raise ConfigError(faults)
+
+
+def _faults_of_folders(study: Study, demo: str) -> Iterator[str]:
+    taught = {name: source for name, source in study.sources.items() if isinstance(source, DataSource)}
+    places = {"": study} | {f"sources.{name}.": source for name, source in taught.items()}
+    for place, data in places.items():
+        if data.sheet is not None:
+            yield from _told(fingerprint, data.sheet)  # reads it
+            continue
+        yield from _faults_of_folder(f"{place}images", data.images, demo)
+        yield from _faults_of_folder(f"{place}masks", data.masks, demo)
+
+
+def _faults_of_folder(key: str, folder: str, demo: str) -> Iterator[str]:
+    path = Path(folder)
+    made = [f"{demo}/{domain}/{part}" for domain in DOMAINS for part in ("images", "masks")]
+    if _is_pattern(folder):
+        yield f"{key}: expected a path without braces, but found {folder}; give the folder another name."
+    elif path.is_relative_to(demo):
+        if folder.rstrip("/") not in made:  # as Snakemake compares them, letter by letter
+            yield f"{key}: expected one of {', '.join(made)}, but found {folder}; correct the path."
+    elif not path.is_dir():
+        found = "a file" if path.exists() else "none"
+        yield f"{key}: expected a folder, but found {found} at {folder}; correct the path."
+    elif not any(file.suffix.lower() in EXTENSIONS for file in path.rglob("*")):
+        kinds = ", ".join(sorted(EXTENSIONS))
+        yield f"{key}: expected images ({kinds}), but found none in {folder}; correct the path or add them."
+
+
+def _faults_of_weights(study: Study) -> Iterator[str]:
+    for name, source in study.sources.items():
+        if isinstance(source, RunSource):
+            yield from _faults_of_run(study, name, source)
+        if (
+            not isinstance(source, WeightsSource)
+            or is_address(source.weights)
+            or is_published(source.weights)
+        ):
+            continue
+        key, path = f"sources.{name}.weights", source.weights
+        if _is_pattern(path):
+            yield f"{key}: expected a path without braces, but found {path}; give the file another name."
+        elif not Path(path).is_file():
+            yield f"{key}, {path}: expected a weights file, but found no file of that name; correct the path."
+
+
+def _faults_of_run(study: Study, name: str, source: RunSource) -> Iterator[str]:
+    """What is wrong with a run whose network strategies start from: it is not there, or not of their kind."""
+    key, folder = f"sources.{name}.run", Path(source.run)
+    if _is_pattern(source.run):
+        yield f"{key}: expected a path without braces, but found {folder}; give the folder another name."
+        return
+    missing = [part for part in ("model.safetensors", "cost.json") if not (folder / part).is_file()]
+    if missing:
+        yield f"{key}: expected a finished run's folder, but found no {missing[0]} in it: {folder}."
+        return
+    held = _network_of(folder)
+    if held is None:
+        yield f"{key}: expected the record of a finished run, but found none that can be read in {folder}."
+        return
+    for user, strategy in study.strategies.items():
+        wanted = _network(strategy.network, study.unet.model_dump())
+        if strategy.init is not None and strategy.init.source == name and wanted != held:
+            yield (
+                f"{key}: expected the network of `strategies.{user}`, {wanted}, but found {held} in "
+                f"{folder}; make `network` and `unet` the same."
+            )
+    yield from _faults_of_what_was_learned(study, key, folder.resolve())
+
+
+def _faults_of_what_was_learned(study: Study, key: str, folder: Path) -> Iterator[str]:
+    """Whether a run learned from images of this study, by the index of the study that it is of."""
+    indices = [place / "index.parquet" for place in (folder, *folder.parents[3:4])]  # of a source, of a run
+    index = next((path for path in indices if path.is_file()), None)
+    if index is None:
+        yield (
+            f"{key}: expected the run within its study's results, which say what it learned from, but found "
+            f"no index.parquet in {indices[-1].parent}; name the run where it was made."
+        )
+        return
+    start = next((place.parent for place in index.parents if place.name == "results"), Path.cwd())
+    learned = {(start / image).resolve() for image in pd.read_parquet(index, columns=["image"])["image"]}
+    if _holds_any(study, learned):
+        yield f"{key}: expected a run on other images, but found one on images of this study; take another."
+
+
+def _holds_any(data: DataSet, images: set[Path]) -> bool:
+    """Whether a data set holds one of some images."""
+    if data.sheet is not None:
+        return not images.isdisjoint(listed_images(data.sheet))
+    folder = Path(data.images).resolve()
+    return any(image.is_relative_to(folder) for image in images)
+
+
+def _faults_of_sheets(study: Study) -> Iterator[str]:
+    """Sources that list the study's own images; of folders the study itself says so."""
+    for name, source in study.sources.items():
+        if not isinstance(source, DataSource) or not (study.sheet or source.sheet):
+            continue
+        listed, other = (study, source) if study.sheet else (source, study)
+        if Path(listed.sheet).is_file() and _holds_any(other, listed_images(listed.sheet)):
+            yield (
+                f"sources.{name}: expected images that are not the study's own, since test images would be "
+                "learned from, but found some in both; leave them out of one."
+            )
+
+
+def _network_of(folder: Path) -> str | None:
+    """The network of a run, by its record; None where that says none."""
+    try:
+        recipe = json.loads((folder / "cost.json").read_text(encoding="utf-8"))["recipe"]
+        return _network(recipe["strategy"]["network"], recipe["unet"])
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def _network(network: str, unet: dict) -> str:
+    return f"{network} of width {unet['width']} and depth {unet['depth']}" if network == UNET else network
+
+
+def _is_pattern(path: str) -> bool:
+    """Whether Snakemake would take a part of the path for a wildcard."""
+    return "{" in path or "}" in path
+
+
+def _told(check: Callable, *arguments: Any) -> list[str]:
+    """The sentence in which a check of the jobs refuses; none where it passes."""
+    try:
+        check(*arguments)
+    except (DataError, DeviceError) as error:
+        return [str(error)]
+    return []
