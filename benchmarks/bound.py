@@ -42,17 +42,18 @@ def one(network: str, width: int, depth: int, count: int, side: int, exact: bool
     import numpy as np
 
     from stratagem.loading.loader import Batch
+    from stratagem.networks.build import build
     from stratagem.networks.execution import choose
-    from stratagem.networks.unet import build
     from stratagem.training import loop
     from stratagem.training.capacity import reckoned_mb
+    from stratagem.training.options import Options
     from stratagem.training.records import Records
 
     execution = choose("cpu", 1)
     execution = execution.exact() if exact else execution
     model = execution.place(build(network, 2, width=width, depth=depth, seed=0).train())
     common = {"learning_rate": 1e-5, "weight_decay": 0.0, "warmup": 0.0, "validations": 1, "steps": 3}
-    options = loop.Options(batch_size=count, micro_batch_pixels=2**30, **common)
+    options = Options(batch_size=count, micro_batch_pixels=2**30, **common)
     reckoned = reckoned_mb(model, options, execution)((count, side, side))
     image, mask = np.zeros((count, side, side, 3), np.uint8), np.zeros((count, side, side), np.uint8)
     batch = Batch(image, mask, np.array(["a"] * count), np.arange(count), 0)

@@ -60,10 +60,11 @@ def main() -> None:
 
 def measure(given: argparse.Namespace) -> dict:
     """Seconds a step and memory of one row, in this process."""
+    from stratagem.networks.build import build
     from stratagem.networks.execution import choose
-    from stratagem.networks.unet import build
     from stratagem.study.declaration import Training
     from stratagem.training import loop
+    from stratagem.training.options import Options
     from stratagem.transfer.adoption import adopt
     from stratagem.transfer.freezing import freezing
 
@@ -71,7 +72,7 @@ def measure(given: argparse.Namespace) -> dict:
     model = build(given.network, 2, width=32, depth=4, seed=0)
     table = adopt(model, build(given.network, 2, width=32, depth=4, seed=1).state_dict())
     frozen = freezing(model, table, freeze=given.row)
-    options = loop.Options(given.batch, steps=10**6, freezing=frozen, **Training().model_dump())
+    options = Options(given.batch, steps=10**6, freezing=frozen, **Training().model_dump())
     progress = loop.begin(execution.place(model.train()), options)
     batch = _batch(given)
     before = _peak_mb()

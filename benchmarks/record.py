@@ -17,8 +17,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 
 import torch
 
+from stratagem.networks.build import build
 from stratagem.networks.execution import choose
-from stratagem.networks.unet import build
 from stratagem.study.declaration import Study
 from stratagem.training.progress import Progress
 from stratagem.training.records import Records

@@ -68,8 +68,8 @@ def measure(given: argparse.Namespace) -> float:
 def _plain(given: argparse.Namespace):
     import torch
 
-    from stratagem.networks.unet import build
-    from stratagem.training.loop import losses
+    from stratagem.networks.build import build
+    from stratagem.training.losses import losses
 
     torch.set_num_threads(given.threads)
     model = build("unet", 2, width=given.width, depth=4, seed=0)
@@ -90,14 +90,15 @@ def _shipped(given: argparse.Namespace):
 
     from stratagem.loading.loader import Loader
     from stratagem.loading.order import Order
+    from stratagem.networks.build import build
     from stratagem.networks.execution import choose
-    from stratagem.networks.unet import build
     from stratagem.study.declaration import Training
     from stratagem.training import loop
+    from stratagem.training.options import Options
 
     execution = choose("cpu", given.threads)
     model = execution.place(build("unet", 2, width=given.width, depth=4, seed=0))
-    options = loop.Options(batch_size=BATCH, steps=10**6, **Training().model_dump())
+    options = Options(batch_size=BATCH, steps=10**6, **Training().model_dump())
     shards = _shards(given.size)
     progress = loop.begin(model, options)
     batches = Loader(shards, Order(shards.shapes, BATCH, seed=0)).batches()

@@ -11,7 +11,7 @@ with running(snakemake):
     recipe = Recipe(**snakemake.params.recipe)
     kind, lock = device.granted(snakemake, recipe.threads)
     from stratagem.runs.evaluate import evaluate  # imports torch: after the device is chosen
-    from stratagem.runs.train import Inputs
+    from stratagem.runs.inputs import Inputs
 
     folder = Path(snakemake.output.evaluation).parent
     exact = json.loads(Path(snakemake.input.cost).read_text(encoding="utf-8"))["retried"]

@@ -10,7 +10,8 @@ with running(snakemake):
     recipe = Recipe(**snakemake.params.recipe)
     delivery = Delivery.granted(snakemake.resources)
     kind, lock = device.granted(snakemake, recipe.threads)
-    from stratagem.runs.train import Inputs, train  # imports torch: after the device is chosen
+    from stratagem.runs.inputs import Inputs  # imports torch: after the device is chosen
+    from stratagem.runs.train import train
 
     folder = Path(snakemake.output.model).parent
     origin = {"source": snakemake.params.source}

@@ -1,8 +1,8 @@
 """Make one synthetic image from its manifest row."""
 
 from stratagem.core.job import running
+from stratagem.runs.inputs import Inputs
 from stratagem.runs.synthetic import write_synthetic
-from stratagem.runs.train import Inputs
 from stratagem.study.declaration import Recipe
 
 with running(snakemake):

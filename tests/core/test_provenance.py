@@ -143,6 +143,12 @@ def test_a_nested_module_is_found_by_its_dotted_name(tmp_path, monkeypatch):
         assert modules("a") == ("a", "p.b")
 
 
+def test_a_function_that_a_table_names_counts(tmp_path, monkeypatch):
+    """What is imported when it is needed, by its name in a table, enters the digest like any import."""
+    _tiny(monkeypatch, tmp_path, a='BUILDER = "stratagem.p.b:build"', p__b="x = 1", c="")
+    assert modules("a") == ("a", "p.b")
+
+
 BEFORE = """
 '''What it is.'''
 import logging

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from stratagem.data.domains import LIGHT, divide
 from stratagem.core.errors import DataError
+from stratagem.data.domains import LIGHT, divide
 from stratagem.data.sample import read_sheet
 
 COMMAND = Path(__file__).parents[2] / "scripts" / "import_data.py"

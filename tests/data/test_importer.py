@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from PIL import Image
 from pycocotools import mask as coco_mask
 
-from stratagem.data import importer
 from stratagem.core.errors import DataError
+from stratagem.data import importer
 from stratagem.data.image import read_raw
 from stratagem.data.importer import import_coco, import_labelmaps, import_nnunet
 

@@ -17,8 +17,8 @@ from PIL import Image
 from stratagem.core.errors import DataError
 from stratagem.core.files import write_table
 from stratagem.data.index import COLUMNS, Measure, Wanted, _measure, build_index, present, require_good
-from stratagem.data.sample import Found, find, read_classes, read_sample, read_sheet
 from stratagem.data.masks.evidence import Summary
+from stratagem.data.sample import Found, find, read_classes, read_sample, read_sheet
 
 TWO = ["background", "cell"]
 NAMES = ["background", "cell", "nucleus"]

@@ -10,9 +10,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stratagem.data import sample as module
 from stratagem.core.errors import DataError
-from stratagem.data.sample import PARTS, USUAL, find, fingerprint, group_of, image_files, read_sample, read_sheet
+from stratagem.data import sample as module
+from stratagem.data.sample import (
+    PARTS,
+    USUAL,
+    find,
+    fingerprint,
+    group_of,
+    image_files,
+    read_sample,
+    read_sheet,
+)
 
 STEM = "{stem}"
 

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from stratagem.core.errors import UnknownNameError
 from stratagem.evaluation.metrics import confusion, counts, false_alarms, per_class, per_image, pooled, score
 
 PLANES = arrays.arrays(np.uint8, (2, 3), elements=st.sampled_from([0, 1, 2, 255]))
@@ -157,3 +158,10 @@ def test_false_alarms_are_a_share_of_the_images_without_the_class():
     found = false_alarms(table)
     assert found.values.tolist() == [["a", 1, 0.5]]
     assert list(found.columns) == ["strategy", "class", "share"]
+
+
+def test_a_metric_that_is_none_is_refused():
+    """It was once scored as IoU without a word."""
+    table = pd.DataFrame({"tp": [1], "fp": [1], "fn": [0]})
+    with pytest.raises(UnknownNameError, match="one of dice, iou, but found `jaccard`"):
+        score(table, "jaccard")

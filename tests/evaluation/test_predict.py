@@ -1,5 +1,7 @@
 """A prediction has its image's own size, and scores are brought back before the class is taken."""
 
+import itertools
+import re
 import weakref
 
 import numpy as np
@@ -9,10 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+from stratagem.core.errors import TrainingError
 from stratagem.data.labels import IGNORE
-from stratagem.evaluation.predict import assemble, predict, round_trip
+from stratagem.evaluation.predict import Predictor, assemble, blended, parts_of, round_trip
+from stratagem.networks.build import build
 from stratagem.networks.execution import Execution
-from stratagem.networks.unet import build
 from stratagem.resolution.plans import Plan
 
 torch.set_num_threads(1)  # networks this small gain nothing from more
@@ -58,7 +61,7 @@ def _image(height: int, width: int) -> np.ndarray:
 def test_a_prediction_has_the_image_s_own_size(plan, size):
     """Whatever the plan, the mask fits the image, and holds classes."""
     model = build("unet", 3, width=2, depth=2, seed=0).eval()
-    mask = predict(model, _image(*size), plan, PLAIN, 1.0)
+    mask = Predictor(model, plan, PLAIN)(_image(*size), 1.0)
     assert mask.shape == size and mask.dtype == np.uint8
     assert set(mask.ravel()) <= {0, 1, 2}
 
@@ -67,7 +70,7 @@ def test_a_prediction_has_the_image_s_own_size(plan, size):
 def test_where_nothing_is_resampled_each_pixel_comes_back_to_its_place(plan):
     """A network that decides by the pixel gives the pixel's class at the pixel's place."""
     image = _image(21, 17)
-    np.testing.assert_array_equal(predict(Bright(), image, plan, PLAIN), image[..., 0] > 127)
+    np.testing.assert_array_equal(Predictor(Bright(), plan, PLAIN)(image), image[..., 0] > 127)
 
 
 def test_probabilities_are_brought_back_and_not_logits_or_labels():
@@ -75,17 +78,17 @@ def test_probabilities_are_brought_back_and_not_logits_or_labels():
     plan = Plan("resize", 1, ((1, 3),))
     # Class 1 leads by 30 at one pixel, class 0 by 4 at two: the mean logit alone would say 1.
     sure = Fixed([[[0.0, 4.0, 4.0]], [[30.0, 0.0, 0.0]]])
-    assert predict(sure, _image(1, 1), plan, PLAIN).tolist() == [[0]]
+    assert Predictor(sure, plan, PLAIN)(_image(1, 1)).tolist() == [[0]]
     # Class 1 leads by 3 at one pixel, class 0 by 0.1 at two: the vote alone would say 0.
     unsure = Fixed([[[0.0, 0.1, 0.1]], [[3.0, 0.0, 0.0]]])
-    assert predict(unsure, _image(1, 1), plan, PLAIN).tolist() == [[1]]
+    assert Predictor(unsure, plan, PLAIN)(_image(1, 1)).tolist() == [[1]]
 
 
 def test_the_network_sees_the_framed_image():
     """The network is shown uint8 (1, 3, H, W) in the plan's frame."""
     model = Fixed(np.zeros((2, 8, 8)).tolist())
     image = _image(5, 7)
-    predict(model, image, PLANS[0], PLAIN)
+    Predictor(model, PLANS[0], PLAIN)(image)
     assert model.shown.dtype == torch.uint8
     np.testing.assert_array_equal(
         model.shown[0].permute(1, 2, 0), PLANS[0].forward(image, PLANS[0].windows(5, 7)[0])
@@ -97,7 +100,7 @@ def test_a_prediction_leaves_the_network_as_it_was(training):
     """No gradient is kept and the mode stays."""
     model = build("unet", 2, width=2, depth=2, seed=0).train(training)
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    predict(model, _image(4, 4), PLANS[0], PLAIN)
+    Predictor(model, PLANS[0], PLAIN)(_image(4, 4))
     assert model.training is training
     assert all(parameter.grad is None for parameter in model.parameters())
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
@@ -120,7 +123,7 @@ def test_tiles_are_blended_so_that_no_seam_shows():
         logits = Drifting()(torch.zeros(1, 3, *window.frame))
         scores.append(plan.inverse(logits[0].softmax(dim=0), window))
     assert [window.left for window in plan.windows(8, 64)] == [0, 16, 32]
-    found = predict(Drifting(), image, plan, PLAIN)
+    found = Predictor(Drifting(), plan, PLAIN)(image)
     first_alone = scores[0].argmax(dim=0)[0].tolist()
     assert first_alone == [0] * 16 + [1] * 16
     assert (found == found[0]).all()
@@ -173,3 +176,88 @@ def test_a_plan_that_shrinks_loses_what_is_smaller_than_its_pixels():
     half, twice = (round_trip(truth, Plan("resize", 1, (size,)), 3) for size in ((16, 16), (64, 64)))
     assert (half[9:15, 9:15] == 1).all() and (half != truth).any()
     np.testing.assert_array_equal(twice, truth)
+
+
+# In parts
+
+
+@pytest.mark.parametrize("size", [(8, 8), (64, 64), (64, 8), (8, 4096), (1000, 1500)])
+def test_parts_are_the_whole_then_halves_then_tiles(size):
+    """Each is the last one cut in two along its longer side, a multiple of the stride."""
+    parts = list(parts_of(size, 4))
+    assert parts[0] == size
+    for before, part in itertools.pairwise(parts):
+        longer = int(np.argmax(before))
+        assert part[1 - longer] == before[1 - longer]
+        assert before[longer] / 2 <= part[longer] < before[longer] and part[longer] % 4 == 0
+    if size == (64, 64):
+        assert parts[1:3] == [(36, 64), (36, 36)]  # two halves, then four tiles
+    assert max(parts[-1]) <= 12
+
+
+class Region(Bright):
+    """Decides by the pixel, and keeps which regions it was shown."""
+
+    def __init__(self):
+        super().__init__()
+        self.shown = []
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        self.shown.append(tuple(image.shape[2:]))
+        return super().forward(image)
+
+
+@pytest.mark.parametrize("most", [64 * 64, 40 * 64, 36 * 36, 200])
+def test_an_image_without_room_is_predicted_in_parts(most, caplog):
+    """Whole where it fits, else by halves, else by tiles; where pixels decide, to the same mask."""
+    image, network = _image(64, 64), Region()
+    with caplog.at_level("WARNING", "stratagem"):
+        found = Predictor(network, PLANS[0], PLAIN, lambda pixels: pixels <= most)(image)
+    np.testing.assert_array_equal(found, image[..., 0] > 127)
+    assert all(height * width <= most for height, width in network.shown)
+    if most >= 64 * 64:
+        assert network.shown == [(64, 64)] and not caplog.records
+    else:
+        assert f"predicted in {len(network.shown)} parts" in caplog.text
+        assert "disagree on 0.00 % of the pixels that they share" in caplog.text
+
+
+def test_parts_that_see_their_region_disagree_and_it_is_told(caplog):
+    """Group normalisation depends on the region, so parts differ from the whole: how much is measured."""
+    model = build("unet", 3, width=2, depth=2, seed=0).eval()
+    image = _image(96, 96)
+    image[:, 48:] //= 8  # two halves of another brightness
+    with caplog.at_level("WARNING", "stratagem"):
+        Predictor(model, PLANS[0], PLAIN, lambda pixels: pixels <= 60 * 60)(image)
+    share = float(re.search(r"disagree on ([0-9.]+) %", caplog.text)[1])
+    assert 0 < share < 100
+
+
+class NoRoom(Region):
+    """A device on which more pixels than a bound do not fit."""
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        if image[0, 0].numel() > 1000:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return super().forward(image)
+
+
+def test_a_device_that_runs_out_of_memory_gets_smaller_parts():
+    """What is tried and fails is tried in smaller parts, never given up."""
+    image, network = _image(64, 64), NoRoom()
+    np.testing.assert_array_equal(Predictor(network, PLANS[0], PLAIN)(image), image[..., 0] > 127)
+    assert all(height * width <= 1000 for height, width in network.shown)
+
+
+def test_no_room_for_the_smallest_part_is_told():
+    """I am told what to change."""
+    with pytest.raises(TrainingError, match=r"an image of 16x16.*Raise `training.memory_mb`"):
+        Predictor(Region(), PLANS[0], PLAIN, lambda pixels: False)(_image(16, 16))
+
+
+def test_the_sum_of_weights_is_one_everywhere():
+    """Parts that all say the same say it together, to rounding."""
+    windows = Plan("tile", 4, ((8, 12),), overlap=0.125).windows(30, 41)
+    found, differ = blended(windows, lambda window: torch.full((3, *window.part), 1 / 3), (30, 41))
+    torch.testing.assert_close(found, torch.full((3, 30, 41), 1 / 3))
+    assert differ == 0

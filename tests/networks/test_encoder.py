@@ -3,8 +3,8 @@
 import pytest
 import torch
 
+from stratagem.networks.classifiers import MEMBERS
 from stratagem.networks.encoder import by_stage, classifier, cycled, expected, extractor, stages
-from stratagem.networks.names import MEMBERS
 
 torch.set_num_threads(1)  # networks this small gain nothing from more
 IMAGE = torch.rand(2, 3, 128, 160, generator=torch.Generator().manual_seed(0))

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from stratagem.networks.execution import Execution, choose
+from stratagem.core.errors import TrainingError
+from stratagem.networks.execution import Execution, choose, only_deterministic
 
 PLAIN = Execution("cpu", torch.float32, torch.contiguous_format, "as the test asks")
 FAST = Execution("cpu", torch.bfloat16, torch.channels_last, "as the test asks")
@@ -47,7 +48,8 @@ def test_a_gpu_is_named_in_the_record():
 
 def test_the_record_is_plain_and_has_a_reason():
     """cost.json tells how a run was computed, and why."""
-    record = {"device": "cpu", "dtype": "bfloat16", "layout": "channels_last", "why": "as the test asks"}
+    record = {"device": "cpu", "dtype": "bfloat16", "float32": "ieee", "layout": "channels_last"}
+    record["why"] = "as the test asks"
     assert FAST.as_record() == record
     assert choose("cpu", 1).as_record()["why"]
 
@@ -81,3 +83,31 @@ def test_a_placed_model_has_the_layout():
     """Weights lie as the images do."""
     layer = FAST.place(torch.nn.Conv2d(3, 2, 3))
     assert layer.weight.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_a_kernel_without_a_deterministic_form_ends_the_job():
+    """`deterministic: true` means it: torch's own refusal becomes a sentence with the key."""
+    torch.use_deterministic_algorithms(True)
+    try:
+        told = pytest.raises(TrainingError, match="config key `deterministic`.*Set `deterministic: false`")
+        with told, only_deterministic():
+            torch.zeros(3).put_(torch.tensor([0, 0]), torch.ones(2), accumulate=False)
+    finally:
+        torch.use_deterministic_algorithms(False)
+
+
+def test_another_error_is_left_as_it_is():
+    """What has nothing to do with it is not blamed on it."""
+    with pytest.raises(RuntimeError, match="sizes") as caught, only_deterministic():
+        raise RuntimeError("sizes do not match")
+    assert not isinstance(caught.value, TrainingError)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_float32_on_a_gpu_is_float32():
+    """No operand is rounded to TF32, in convolutions and products alike."""
+    choose("cuda", 1)
+    assert torch.backends.cudnn.conv.fp32_precision == "ieee"
+    assert torch.backends.cuda.matmul.fp32_precision == "ieee"
+    values = torch.full((64, 64), 1 + 2.0**-12, device="cuda")
+    assert (values @ torch.eye(64, device="cuda")).equal(values)

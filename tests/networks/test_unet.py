@@ -7,7 +7,8 @@ from torchvision.models import resnet18
 
 from examples import FAMILIES
 from stratagem.core.errors import GeometryError
-from stratagem.networks.unet import GroupNorm, Scaling, Unet, build, settle
+from stratagem.networks.build import build
+from stratagem.networks.unet import GroupNorm, Scaling, Unet, settle
 from stratagem.transfer.adoption import adopt
 
 torch.set_num_threads(1)  # networks this small gain nothing from more

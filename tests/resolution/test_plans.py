@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stratagem.core.errors import GeometryError
+from stratagem.core.errors import GeometryError, UnknownNameError
 from stratagem.data.labels import IGNORE
 from stratagem.resolution.plans import Plan, Window, fit
 
@@ -310,3 +310,10 @@ def test_buckets_of_very_many_sizes_are_found_quickly_and_hold_all():
     assert len(plan.frames) == 6
     filled = [math.prod(plan.windows(*size)[0].frame) for size in sizes.tolist()]
     assert sizes.prod(axis=1).sum() < sum(filled) < math.prod(fit("pad", sizes, 16).frames[0]) * len(sizes)
+
+
+def test_a_plan_that_is_none_is_refused():
+    """With the nearest name, where it is fitted and where it is used."""
+    for used in (lambda: fit("resise", SIZES, 16), lambda: Plan("resise", 4).windows(3, 3)):
+        with pytest.raises(UnknownNameError, match="Perhaps `resize`"):
+            used()

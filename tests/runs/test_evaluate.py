@@ -10,10 +10,10 @@ from stratagem.data.index import Wanted, build_index
 from stratagem.data.sample import find
 from stratagem.data.split import divide
 from stratagem.evaluation.metrics import confusion, counts
-from stratagem.networks.unet import build
+from stratagem.networks.build import build
 from stratagem.resolution import plans
 from stratagem.runs.evaluate import evaluate
-from stratagem.runs.train import Inputs
+from stratagem.runs.inputs import Inputs
 from stratagem.study.reading import read_study
 
 CLASSES = ["background", "a", "b"]

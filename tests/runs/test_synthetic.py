@@ -18,8 +18,8 @@ from stratagem.loading.order import Order
 from stratagem.loading.shards import catalogue, write_shard
 from stratagem.loading.synthesis import Synthesis
 from stratagem.resolution.plans import fit
+from stratagem.runs.inputs import Inputs, storage_of
 from stratagem.runs.synthetic import make, write_synthetic
-from stratagem.runs.train import Inputs, storage_of
 from stratagem.study.reading import read_study
 
 CONFIG = {

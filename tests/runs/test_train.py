@@ -9,134 +9,42 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
-import numpy as np
 import pandas as pd
 import pytest
 import torch
-from PIL import Image
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
-from stratagem.augmentation.manifest import write
-from stratagem.augmentation.transforms import Policy
+from running import CLASSES, CONFIG, DELIVERY, manifest_of, prepared, recipe_of, study, trained
 from stratagem.core.errors import TrainingError
-from stratagem.core.files import write_json, write_table
-from stratagem.data.index import Wanted, build_index
-from stratagem.data.sample import find
-from stratagem.data.split import divide, select
-from stratagem.evaluation.metrics import as_counts, confusion
+from stratagem.core.files import write_table
+from stratagem.data.split import select
 from stratagem.loading.shards import catalogue, write_shard
-from stratagem.networks.execution import choose
-from stratagem.networks.unet import build
 from stratagem.resolution import plans
-from stratagem.runs.train import Inputs, examine, load_model, train
-from stratagem.study.declaration import Delivery, Recipe, Study
+from stratagem.runs.train import train
 from stratagem.study.reading import read_study
-
-CLASSES = ["background", "a", "b"]
-CONFIG = {
-    "study": "tiny",
-    "images": "images",
-    "masks": "masks",
-    "classes": CLASSES,
-    "seeds": [1, 2],
-    "budget": {"images": 6},
-    "unet": {"width": 2, "depth": 1},
-    "training": {"validations": 2},
-    "resolutions": {"native": {"plan": "native"}},
-    "augmentations": {"flips": {"flip_horizontal": 0.5, "brightness": 0.5, "variants": 3}},
-    "sources": {
-        "others": {
-            "images": "others/images",
-            "masks": "others/masks",
-            "classes": CLASSES,
-            "resolution": "native",
-            "batch_size": 2,
-            "budget": {"steps": 2},
-        }
-    },
-    "strategies": {
-        "baseline": {"resolution": "native", "loader": {"batch_size": 2}},
-        "memory": {"resolution": "native", "loader": {"batch_size": 2, "storage": "memory"}},
-        "half": {"resolution": "native", "loader": {"batch_size": 2, "fraction": 0.5}},
-        "flips": {"resolution": "native", "augmentation": "flips", "loader": {"batch_size": 2}},
-        "slow": {"resolution": "native", "learning_rate": 1e-5, "loader": {"batch_size": 2}},
-        "classifier": {"resolution": "native", "network": "shufflenet_v2_x0_5", "loader": {"batch_size": 2}},
-        "taught": {"resolution": "native", "init": {"source": "others"}, "loader": {"batch_size": 2}},
-        "frozen": {
-            "resolution": "native",
-            "init": {"source": "others", "freeze": "encoder"},
-            "loader": {"batch_size": 2},
-        },
-    },
-}
-
-DELIVERY = Delivery(workers=1)
-
-
-def _study() -> Study:
-    """The study; its folders play no part in a training job."""
-    return read_study(CONFIG)
-
-
-def _recipe(strategy: str, seed: int = 1) -> Recipe:
-    """The recipe of one of its runs, fold 0."""
-    return _study().run(strategy, 0, seed)
-
-
-def _prepare(images: Path, masks: Path, folder: Path, plan: str = "native", **options) -> Inputs:
-    """Index, plan, two shards and split of two folders, with the shards in `folder`."""
-    found = find(str(images), str(masks), "{stem}", None)
-    index = build_index(found, Wanted(CLASSES, {"encoding": "indices"})).table
-    plan = plans.fit(plan, index[["height", "width"]].to_numpy(), stride=2, **options)
-    folder.mkdir()
-    for number, places in enumerate(np.array_split(np.arange(len(index)), 2)):
-        write_shard(folder / f"{number}.h5", index.iloc[places], plan, CLASSES)
-    write_table(catalogue([folder / "0.h5", folder / "1.h5"]), folder / "shards.parquet")
-    splits = divide(index, folds=1, test=0.3, validation=0.15, seed=0)
-    return Inputs(index, plan, folder / "shards.parquet", splits)
-
-
-def _manifest(inputs: Inputs, seed: int = 1):
-    """The synthetic images of the study's one augmentation, written beside the shards."""
-    policy = Policy.of(_study().augmentations["flips"].policy())
-    path = inputs.shards.parent / f"seed{seed}.parquet"
-    write(policy, seed, inputs.index["sample"], path)
-    return path
-
-
-@pytest.fixture
-def inputs(dataset, tmp_path) -> Inputs:
-    """The files of a run on the tests' data set."""
-    return _prepare(*dataset, tmp_path / "shards")
-
-
-def _train(recipe: Recipe, inputs: Inputs, folder, delivery: Delivery = DELIVERY) -> bytes:
-    train(recipe, inputs, "cpu", delivery, {"source": "0123456789ab"}, folder, record_every_s=1000)
-    return (folder / "model.safetensors").read_bytes()
 
 
 def test_a_run_is_a_function_of_recipe_and_files(inputs, tmp_path):
     """Same recipe, same bytes; other seed, other bytes."""
-    first = _train(_recipe("baseline"), inputs, tmp_path / "a")
+    first = trained(recipe_of("baseline"), inputs, tmp_path / "a")
     torch.manual_seed(99)
-    assert _train(_recipe("baseline"), inputs, tmp_path / "b") == first
-    assert _train(_recipe("baseline", seed=2), inputs, tmp_path / "c") != first
+    assert trained(recipe_of("baseline"), inputs, tmp_path / "b") == first
+    assert trained(recipe_of("baseline", seed=2), inputs, tmp_path / "c") != first
 
 
 def test_the_curves_are_a_function_of_recipe_and_files_too(inputs, tmp_path):
     """History holds no clock: two runs of one recipe write the same table."""
     for name in ("a", "b"):
-        _train(_recipe("baseline"), inputs, tmp_path / name)
+        trained(recipe_of("baseline"), inputs, tmp_path / name)
     first, second = (pd.read_parquet(tmp_path / name / "history.parquet") for name in ("a", "b"))
     pd.testing.assert_frame_equal(first, second, check_exact=True)
 
 
 def test_memory_and_shards_give_the_same_bytes(inputs, tmp_path):
     """Where the images are held changes the cost of a run and nothing else."""
-    shards = _train(_recipe("baseline"), inputs, tmp_path / "shards-run")
-    assert _train(_recipe("memory"), inputs, tmp_path / "memory-run") == shards
+    shards = trained(recipe_of("baseline"), inputs, tmp_path / "shards-run")
+    assert trained(recipe_of("memory"), inputs, tmp_path / "memory-run") == shards
 
 
 @pytest.mark.parametrize(
@@ -148,39 +56,39 @@ def test_memory_and_shards_give_the_same_bytes(inputs, tmp_path):
     ],
 )
 def test_every_kind_of_window_trains_to_its_files(dataset, tmp_path, plan, options):
-    """Frames of the plan's size are trained on, alike from shards and memory; validation has scores."""
-    inputs = _prepare(*dataset, tmp_path / "shards", plan, **options)
+    """Frames of the plan's size are used on, alike from shards and memory; validation has scores."""
+    inputs = prepared(*dataset, tmp_path / "shards", plan, **options)
     frames = pd.read_parquet(inputs.shards).set_index("sample")[["height", "width"]]
-    weights = _train(_recipe("flips"), replace(inputs, manifest=_manifest(inputs)), tmp_path / "run")
+    weights = trained(recipe_of("flips"), replace(inputs, manifest=manifest_of(inputs)), tmp_path / "run")
     assert {path.name for path in (tmp_path / "run").iterdir()} == {
         *("model.safetensors", "history.parquet", "cost.json")
     }
     cost = json.loads((tmp_path / "run" / "cost.json").read_text())
-    trained = frames.loc[inputs.of_part("train", 0)["sample"]].prod(axis=1)
+    used = frames.loc[inputs.of_part("train", 0)["sample"]].prod(axis=1)
     assert (cost["images"], cost["train_images"]) == (6, len(inputs.of_part("train", 0)))
-    assert 6 * trained.min() <= cost["pixels"] <= 6 * trained.max()
+    assert 6 * used.min() <= cost["pixels"] <= 6 * used.max()
     history = pd.read_parquet(tmp_path / "run" / "history.parquet")
     assert history[["val_dice", "val_iou"]].stack().between(0, 1).all()
     assert load_file(tmp_path / "run" / "model.safetensors")
-    plain = _train(_recipe("baseline"), inputs, tmp_path / "plain")
-    assert _train(_recipe("memory"), inputs, tmp_path / "memory") == plain != weights
+    plain = trained(recipe_of("baseline"), inputs, tmp_path / "plain")
+    assert trained(recipe_of("memory"), inputs, tmp_path / "memory") == plain != weights
 
 
 def test_an_epoch_is_all_tiles_of_the_training_images(dataset, tmp_path):
     """Of tiles a budget of images counts tiles, and the second epoch begins when all were seen."""
-    inputs = _prepare(*dataset, tmp_path / "shards", "tile", size=(4, 4), overlap=0.5)
+    inputs = prepared(*dataset, tmp_path / "shards", "tile", size=(4, 4), overlap=0.5)
     tiles = pd.read_parquet(inputs.shards)["sample"].isin(inputs.of_part("train", 0)["sample"]).sum()
     assert tiles > len(inputs.of_part("train", 0))
     for more, epochs in ((-1, 1), (1, 2)):
         budget = {"budget": {"images": int(tiles) + more}}
-        _train(read_study(CONFIG | budget).run("baseline", 0, 1), inputs, tmp_path / f"run{more}")
+        trained(read_study(CONFIG | budget).run("baseline", 0, 1), inputs, tmp_path / f"run{more}")
         cost = json.loads((tmp_path / f"run{more}" / "cost.json").read_text())
         assert (cost["images"], cost["epochs"]) == (tiles + more, epochs)
 
 
 def test_a_run_writes_what_it_promises(inputs, tmp_path):
     """Weights, history and cost stand in the run's folder; nothing else does."""
-    _train(_recipe("baseline"), inputs, tmp_path / "run")
+    trained(recipe_of("baseline"), inputs, tmp_path / "run")
     assert {path.name for path in (tmp_path / "run").iterdir()} == {
         "model.safetensors",
         "history.parquet",
@@ -190,7 +98,7 @@ def test_a_run_writes_what_it_promises(inputs, tmp_path):
 
 def test_the_history_has_its_keys_and_scores(inputs, tmp_path):
     """A row a validation, with the run's keys as columns and validation scores between 0 and 1."""
-    _train(_recipe("baseline", seed=2), inputs, tmp_path / "run")
+    trained(recipe_of("baseline", seed=2), inputs, tmp_path / "run")
     history = pd.read_parquet(tmp_path / "run" / "history.parquet")
     assert set(history.columns) == {
         *("share", "images", "steps", "epochs", "learning_rate", "train_loss"),
@@ -201,39 +109,19 @@ def test_the_history_has_its_keys_and_scores(inputs, tmp_path):
     assert history[["val_dice", "val_iou"]].stack().between(0, 1).all()
 
 
-def test_the_cost_holds_the_recipe_and_what_was_spent(inputs, tmp_path):
-    """cost.json tells all that fixed the run, what it used, how it was computed and by which code."""
-    recipe = _recipe("baseline")
-    _train(recipe, inputs, tmp_path / "run")
-    cost = json.loads((tmp_path / "run" / "cost.json").read_text())
-    assert Recipe(**cost["recipe"]) == recipe
-    assert [cost[key] for key in ("strategy", "fold", "seed")] == ["baseline", 0, 1]
-    assert cost["source"] == "0123456789ab"
-    assert cost["images"] == 6
-    assert cost["train_images"] == len(inputs.of_part("train", 0))
-    model = load_file(tmp_path / "run" / "model.safetensors")
-    assert cost["parameters"] == cost["trainable"] == sum(value.numel() for value in model.values())
-    assert cost["execution"]["device"] == "cpu" and cost["execution"]["why"]
-    for name in ("cpu_s", "training_s", "images_per_s", "peak_memory_mb", "mapped_mb", "loader_mb"):
-        assert cost[name] > 0
-    assert 0 <= cost["waiting_s"] <= cost["training_s"]
-    assert 0 < cost["reading_s"] <= cost["making_s"] and 0.5 < cost["reading_share"] <= 1
-    assert cost["loader_images_per_s"] > 0 and cost["loader_mb_per_s"] > 0 and cost["mixing"] == 1
-
-
 def test_only_training_images_are_trained_on(inputs, tmp_path):
     """What stands in validation and test images changes no weight."""
-    before = _train(_recipe("baseline"), inputs, tmp_path / "a")
+    before = trained(recipe_of("baseline"), inputs, tmp_path / "a")
     train_part = inputs.of_part("train", 0)
     parts = [inputs.of_part(part, 0) for part in ("train", "val", "test")]
     assert sum(map(len, parts)) == len(inputs.index) and all(len(part) for part in parts)
     splits = pd.DataFrame({"sample": train_part["sample"], "fold": 0, "part": "train"})
-    assert _train(_recipe("baseline"), replace(inputs, splits=splits), tmp_path / "b") == before
+    assert trained(recipe_of("baseline"), replace(inputs, splits=splits), tmp_path / "b") == before
 
 
 def test_a_fraction_trains_on_its_share(inputs, tmp_path):
     """Half of the data is half of the training images, drawn by the run's seed."""
-    _train(_recipe("half"), inputs, tmp_path / "run")
+    trained(recipe_of("half"), inputs, tmp_path / "run")
     cost = json.loads((tmp_path / "run" / "cost.json").read_text())
     assert cost["train_images"] == len(select(inputs.of_part("train", 0), 0.5, 1))
     assert cost["train_images"] < len(inputs.of_part("train", 0))
@@ -241,25 +129,25 @@ def test_a_fraction_trains_on_its_share(inputs, tmp_path):
 
 def test_the_manifest_is_what_augments(inputs, tmp_path):
     """Synthetic images change the weights; which ones follows from the manifest alone."""
-    plain = _train(_recipe("flips"), inputs, tmp_path / "a")
-    one, other = (replace(inputs, manifest=_manifest(inputs, seed)) for seed in (1, 2))
-    first = _train(_recipe("flips"), one, tmp_path / "b")
+    plain = trained(recipe_of("flips"), inputs, tmp_path / "a")
+    one, other = (replace(inputs, manifest=manifest_of(inputs, seed)) for seed in (1, 2))
+    first = trained(recipe_of("flips"), one, tmp_path / "b")
     assert first != plain
-    assert _train(_recipe("flips"), one, tmp_path / "c") == first
-    assert _train(_recipe("flips"), other, tmp_path / "d") != first
+    assert trained(recipe_of("flips"), one, tmp_path / "c") == first
+    assert trained(recipe_of("flips"), other, tmp_path / "d") != first
 
 
 def test_a_strategy_s_own_rate_is_used(inputs, tmp_path):
     """`learning_rate` of a strategy stands in place of the common one."""
-    _train(_recipe("slow"), inputs, tmp_path / "run")
+    trained(recipe_of("slow"), inputs, tmp_path / "run")
     history = pd.read_parquet(tmp_path / "run" / "history.parquet")
     assert 0 < history["learning_rate"].max() < 1e-5
 
 
 def test_a_source_is_taught_on_all_images_and_validated_on_none(inputs, tmp_path):
     """Pretraining is the same run, without a split."""
-    recipe = _study().pretraining("others")
-    _train(recipe, replace(inputs, splits=None), tmp_path / "source")
+    recipe = study().pretraining("others")
+    trained(recipe, replace(inputs, splits=None), tmp_path / "source")
     cost = json.loads((tmp_path / "source" / "cost.json").read_text())
     assert (cost["train_images"], cost["steps"], cost["strategy"]) == (len(inputs.index), 2, "others")
     assert "val_dice" not in pd.read_parquet(tmp_path / "source" / "history.parquet")
@@ -267,10 +155,10 @@ def test_a_source_is_taught_on_all_images_and_validated_on_none(inputs, tmp_path
 
 def test_transfer_starts_from_the_source_and_says_what_it_took(inputs, tmp_path):
     """A taught run differs from a random start and has a table of what was taken."""
-    _train(_study().pretraining("others"), replace(inputs, splits=None), tmp_path / "source")
+    trained(study().pretraining("others"), replace(inputs, splits=None), tmp_path / "source")
     given = replace(inputs, weights=str(tmp_path / "source" / "model.safetensors"))
-    taught = _train(_recipe("taught"), given, tmp_path / "taught")
-    assert taught != _train(_recipe("baseline"), inputs, tmp_path / "baseline")
+    taught = trained(recipe_of("taught"), given, tmp_path / "taught")
+    assert taught != trained(recipe_of("baseline"), inputs, tmp_path / "baseline")
     fates = pd.read_csv(tmp_path / "taught" / "transfer.csv").set_index("tensor")["fate"]
     assert set(fates[fates == "new"].index) == {"head.weight", "head.bias"}
     assert set(fates) == {"taken", "new"}
@@ -278,9 +166,9 @@ def test_transfer_starts_from_the_source_and_says_what_it_took(inputs, tmp_path)
 
 def test_a_frozen_encoder_stays_as_the_source_left_it(inputs, tmp_path):
     """`freeze: encoder` keeps the source's encoder bit for bit, and the cost counts what learns."""
-    _train(_study().pretraining("others"), replace(inputs, splits=None), tmp_path / "source")
+    trained(study().pretraining("others"), replace(inputs, splits=None), tmp_path / "source")
     given = replace(inputs, weights=str(tmp_path / "source" / "model.safetensors"))
-    _train(_recipe("frozen"), given, tmp_path / "frozen")
+    trained(recipe_of("frozen"), given, tmp_path / "frozen")
     source, frozen = (load_file(tmp_path / name / "model.safetensors") for name in ("source", "frozen"))
     same = {name for name in frozen if torch.equal(frozen[name], source[name])}
     assert same == {name for name in frozen if name.startswith("encoder.")}
@@ -290,13 +178,13 @@ def test_a_frozen_encoder_stays_as_the_source_left_it(inputs, tmp_path):
 
 def test_a_control_s_batch_normalisation_is_settled_before_it_trains(inputs, tmp_path):
     """A classifier with random weights begins with statistics of its training images, the same each time."""
-    recipe = _recipe("classifier")
+    recipe = recipe_of("classifier")
     plan = plans.fit("native", inputs.index[["height", "width"]].to_numpy(), stride=32)
     write_shard(tmp_path / "0.h5", inputs.index, plan, CLASSES)
     write_table(catalogue([tmp_path / "0.h5"]), tmp_path / "shards.parquet")
     given = replace(inputs, plan=plan, shards=tmp_path / "shards.parquet")
-    first = _train(recipe, given, tmp_path / "a")
-    assert _train(recipe, given, tmp_path / "b") == first
+    first = trained(recipe, given, tmp_path / "a")
+    assert trained(recipe, given, tmp_path / "b") == first
     kept = load_file(tmp_path / "a" / "model.safetensors")
     means = [value for name, value in kept.items() if name.endswith("running_mean")]
     assert len(means) == 56
@@ -305,9 +193,9 @@ def test_a_control_s_batch_normalisation_is_settled_before_it_trains(inputs, tmp
 
 def test_a_run_starts_anew_over_an_older_one(inputs, tmp_path):
     """A folder with the files of a former run ends as a fresh one does."""
-    first = _train(_recipe("baseline"), inputs, tmp_path / "a")
-    _train(_recipe("slow"), inputs, tmp_path / "b")
-    assert _train(_recipe("baseline"), inputs, tmp_path / "b") == first
+    first = trained(recipe_of("baseline"), inputs, tmp_path / "a")
+    trained(recipe_of("slow"), inputs, tmp_path / "b")
+    assert trained(recipe_of("baseline"), inputs, tmp_path / "b") == first
 
 
 CHILD = """
@@ -354,7 +242,7 @@ def test_a_run_that_was_killed_ends_in_the_same_bytes(inputs, tmp_path, kind):
     """Killed outright, then ended by SIGTERM, then left alone: weights and history are those of one start."""
     study, folder = read_study(LONG), tmp_path / "killed"
     if kind == "train":
-        recipe, inputs = study.run("flips", 0, 1), replace(inputs, manifest=_manifest(inputs))
+        recipe, inputs = study.run("flips", 0, 1), replace(inputs, manifest=manifest_of(inputs))
     else:
         recipe, inputs = study.pretraining("others"), replace(inputs, splits=None)
         recipe = recipe.model_copy(update={"budget": study.budget})
@@ -403,67 +291,3 @@ def test_a_record_of_another_run_is_set_aside(inputs, tmp_path, caplog):
     assert "is set aside: its origin, shards differ; this run starts afresh" in caplog.text
     assert json.loads((folder / "cost.json").read_text())["resumes"] == 0
     assert not (folder / "state").exists()
-
-
-def test_a_network_that_predicts_one_class_alone_is_named(inputs, tmp_path, caplog):
-    """Weights of nothing leave the last bias to decide: the log has that class, and the shares of all."""
-    strategies = CONFIG["strategies"] | {"still": CONFIG["strategies"]["taught"] | {"learning_rate": 1e-12}}
-    recipe = read_study(CONFIG | {"strategies": strategies}).run("still", 0, 1)
-    nothing = {name: torch.zeros_like(value) for name, value in build("unet", 3, **UNET).state_dict().items()}
-    save_file(nothing, tmp_path / "nothing.safetensors")
-    with caplog.at_level(logging.WARNING, "stratagem"):
-        _train(recipe, replace(inputs, weights=str(tmp_path / "nothing.safetensors")), tmp_path / "run")
-    alone = json.loads((tmp_path / "run" / "cost.json").read_text())["constant"]
-    assert alone in CLASSES
-    assert f"predicts `{alone}` alone, where the truth is background " in caplog.text
-
-
-def test_stored_weights_load_into_the_same_network(inputs, tmp_path):
-    """A stored model gives, in evaluation mode, the logits of its tensors."""
-    _train(_recipe("baseline"), inputs, tmp_path / "run")
-    path = tmp_path / "run" / "model.safetensors"
-    model = load_model(_recipe("baseline"), str(path), choose("cpu", 1))
-    assert not model.training
-    stored = load_file(path)
-    assert all(torch.equal(value, stored[name]) for name, value in model.state_dict().items())
-
-
-def test_images_are_examined_at_their_own_size(inputs, tmp_path):
-    """Each image gives its mask at its own size and its confusion against the mask on disk."""
-    _train(_recipe("baseline"), inputs, tmp_path / "run")
-    execution = choose("cpu", 1)
-    model = load_model(_recipe("baseline"), str(tmp_path / "run" / "model.safetensors"), execution)
-    seen = list(examine(model, inputs.index, inputs, execution, 3))
-    assert [sample for sample, _, _ in seen] == inputs.index["sample"].tolist()
-    for row, (_, predicted, table) in zip(inputs.index.itertuples(), seen, strict=True):
-        assert predicted.shape == (row.height, row.width)
-        truth = np.array(Image.open(row.masks[0]))
-        assert table.tolist() == confusion(truth, predicted, 3).tolist()
-        assert table.sum() == row.height * row.width - 1  # one pixel of each mask is ignored
-
-
-def test_counts_have_a_row_a_class():
-    """A confusion matrix becomes rows of tp, fp, fn and tn."""
-    table = as_counts("x", torch.tensor([[3, 1], [2, 4]]).numpy())
-    assert list(table.columns) == ["sample", "class", "tp", "fp", "fn", "tn"]
-    assert table.values.tolist() == [["x", 0, 3, 2, 1, 4], ["x", 1, 4, 1, 2, 3]]
-
-
-def test_inputs_are_read_from_the_named_files_of_a_rule(inputs, tmp_path):
-    """A rule's named inputs are what a run reads; what it does not name is not there."""
-    write_table(inputs.index, tmp_path / "index.parquet")
-    write_json(inputs.plan.as_record(), tmp_path / "plan.json")
-    write_table(inputs.splits, tmp_path / "splits.parquet")
-
-    class Files(SimpleNamespace):
-        def items(self):
-            return vars(self).items()
-
-    named = {"index": tmp_path / "index.parquet", "plan": tmp_path / "plan.json"}
-    read = Inputs.read(Files(**named))
-    assert (read.shards, read.splits, read.manifest, read.weights) == (None, None, None, None)
-    assert read.plan == inputs.plan
-    pd.testing.assert_frame_equal(read.index, inputs.index.reset_index(drop=True), check_dtype=False)
-    read = Inputs.read(Files(**named, splits=tmp_path / "splits.parquet", shards=inputs.shards, weights="w"))
-    assert (read.shards, read.weights) == (inputs.shards, "w")
-    assert read.of_part("test", 0)["sample"].tolist() == inputs.of_part("test", 0)["sample"].tolist()

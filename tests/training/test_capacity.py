@@ -11,10 +11,11 @@ import torch
 from torch import nn
 
 from stratagem.core.errors import TrainingError
+from stratagem.networks.build import build
 from stratagem.networks.execution import Execution
-from stratagem.networks.unet import build
 from stratagem.training.capacity import make_room
-from stratagem.training.loop import Options, begin
+from stratagem.training.loop import begin
+from stratagem.training.options import Options
 from stratagem.training.progress import Progress
 
 torch.set_num_threads(1)
@@ -130,13 +131,14 @@ sys.path.insert(0, sys.argv[1])
 from stratagem.training import capacity
 from stratagem.networks import execution
 from stratagem.training import loop
-from stratagem.networks import unet
+from stratagem.training.options import Options
+from stratagem.networks import build
 from stratagem.loading.loader import Batch
 from stratagem.training.records import Records
 
 chosen = execution.choose("cpu", 1)
-model = chosen.place(unet.build("unet", 2, width=8, depth=2, seed=0).train())
-options = loop.Options(batch_size=16, learning_rate=1e-3, weight_decay=0.0, warmup=0.0, validations=1,
+model = chosen.place(build.build("unet", 2, width=8, depth=2, seed=0).train())
+options = Options(batch_size=16, learning_rate=1e-3, weight_decay=0.0, warmup=0.0, validations=1,
                            micro_batch_pixels=2**24, steps=2, memory_mb=int(sys.argv[2]))
 progress = loop.begin(model, options)
 capacity.make_room(progress, np.array([[512, 512]], np.int32), options, chosen)

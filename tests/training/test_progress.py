@@ -15,9 +15,10 @@ from torch import nn
 
 from stratagem.core.errors import LoaderError, TrainingError
 from stratagem.loading.loader import Batch
+from stratagem.networks.build import build
 from stratagem.networks.execution import Execution
-from stratagem.networks.unet import build
-from stratagem.training.loop import Options, begin, fit
+from stratagem.training.loop import begin, fit
+from stratagem.training.options import Options
 from stratagem.training.progress import POSITION, Progress
 from stratagem.training.records import Records
 from stratagem.transfer.freezing import NEVER, Freezing
@@ -364,3 +365,29 @@ def test_float32_is_the_end_of_it(tmp_path):
         TrainingError, match=r"step 1, samples a, b: .*layer `.*computed in float32.*learning_rate"
     ):
         _run(Records(tmp_path, {}, 0), execution=FAST, network=Broken)
+
+
+def test_the_moments_are_there_before_the_first_step():
+    """AdamW's own first step would make the same, but might run out of memory half-way."""
+    ours, theirs = (build("unet", 2, width=2, depth=1, seed=0) for _ in range(2))
+    optimizer = torch.optim.AdamW(theirs.parameters(), lr=0.0, weight_decay=0.0, fused=True)
+    for parameter in theirs.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    optimizer.step()
+    expected = optimizer.state_dict()["state"]
+    found = begin(ours, OPTIONS).optimizer.state_dict()["state"]
+    assert found.keys() == expected.keys()
+    for number, moments in expected.items():
+        assert moments.keys() == found[number].keys()
+        for name, value in moments.items():
+            own = found[number][name]
+            assert (own.shape, own.dtype, own.stride()) == (value.shape, value.dtype, value.stride())
+            assert own.eq(0).all()
+
+
+def test_a_network_whose_layers_draw_nothing_is_copied_nowhere():
+    """A step of the U-Net leaves no trace but its gradients, so nothing is kept for its undoing."""
+    progress = begin(PLAIN.place(build("unet", 2, width=2, depth=1, seed=0)).train(), OPTIONS)
+    assert progress.traces() == {}
+    drawing = begin(PLAIN.place(Dropping()).train(), OPTIONS)
+    assert {"generator.cpu", "buffer.0.running_mean"} <= set(drawing.traces())

@@ -10,7 +10,7 @@ from torchvision.models import get_model, get_model_weights, resnet18
 
 from examples import FAMILIES
 from stratagem.core.errors import WeightsError
-from stratagem.networks.unet import build
+from stratagem.networks.build import build
 from stratagem.transfer.adoption import adopt
 from stratagem.transfer.weights import fetch
 

@@ -8,7 +8,7 @@ from torch import nn
 from torchvision.models import resnet18
 
 from stratagem.core.errors import WeightsError
-from stratagem.networks.unet import build
+from stratagem.networks.build import build
 from stratagem.transfer.adoption import adopt
 from stratagem.transfer.freezing import FREEZES, Freezing, freezing
 

@@ -46,7 +46,17 @@ MOST_PX = 1024  # of a larger image only the middle, of this side, is asked abou
 
 @dataclass(frozen=True)
 class Subject:
-    """An image that is asked about; `unit`: what is independent of all others."""
+    """An image that is asked about; `unit`: what is independent of all others.
+
+    Attributes
+    ----------
+    sample : str
+        Its name.
+    unit : str
+        Of `stratagem.data.split.units`.
+    image, mask : uint8, (H, W, 3) and (H, W)
+        Of a larger image the middle, at most 1024 pixels a side.
+    """
 
     sample: str
     unit: str
@@ -81,9 +91,20 @@ def audit(index: pd.DataFrame, policy: Policy, classes: list[str]) -> Audit:
     Parameters
     ----------
     index : DataFrame
-        Rows of training images.
+        Rows of training images, at least one with foreground; at most 80 such images are asked about.
     policy : Policy
+        Transforms of probability 0 are left out.
     classes : list of str
+        Names by class index, background first.
+
+    Returns
+    -------
+    Audit
+
+    Raises
+    ------
+    DataError
+        If an image or mask cannot be read, see `stratagem.data.sample.read_sample`.
     """
     subjects = _subjects(index, IMAGES)
     found, balance, pictures = [], [], {}
@@ -105,10 +126,28 @@ def audit(index: pd.DataFrame, policy: Policy, classes: list[str]) -> Audit:
 def sheet(index: pd.DataFrame, policy: Policy, exchanged, images: int = 4, variants: int = 3) -> list[list]:
     """Rows of pictures for a contact sheet: each original, then some of its synthetic images.
 
+    Parameters
+    ----------
+    index : DataFrame
+        Rows of training images; those that hold foreground are shown.
+    policy : Policy
+        Of `cutmix` nothing is shown: no partner is pasted in.
+    exchanged : uint8, (256,), or None
+        See `stratagem.augmentation.on_cpu.exchange`.
+    images : int
+        Originals, at most.
+    variants : int
+        Synthetic images of each.
+
     Returns
     -------
     list of list of (image, mask)
-        uint8 (H, W, 3) and (H, W).
+        uint8 (H, W, 3) and (H, W); of a larger image the middle, at most 1024 pixels a side.
+
+    Raises
+    ------
+    DataError
+        If an image or mask cannot be read, see `stratagem.data.sample.read_sample`.
     """
     subjects = _subjects(index, images)
     pictures = [[(subject.image, subject.mask)] for subject in subjects]

@@ -46,6 +46,17 @@ SCHEMA = pa.schema(
 def draw(policy: Policy, seed: int, samples: list[str], variant: int) -> dict[str, np.ndarray]:
     """One variant of every sample.
 
+    Parameters
+    ----------
+    policy : Policy
+        A transform that is off, left out or of probability 0, gives its neutral values.
+    seed : int
+        Other seeds give other values.
+    samples : list of str
+        Names of the N samples; what is drawn for one does not depend on the others.
+    variant : int
+        From 0.
+
     Returns
     -------
     dict of str to array, (N,)
@@ -72,6 +83,12 @@ def write(policy: Policy, seed: int, samples: Iterable[str], path: str | Path) -
 
     Parameters
     ----------
+    policy : Policy
+        Says how many variants are drawn; stored with them.
+    seed : int
+        As in `draw`.
+    samples : iterable of str
+        Names, in any order; in the file they are sorted.
     path : path
         Appears whole or not at all.
     """
@@ -93,12 +110,14 @@ class Manifest:
     Parameters
     ----------
     path : path
+        From `write`.
     samples : list of str, optional
         Those of interest; without it all.
 
     Attributes
     ----------
     variants : int
+        How many variants the file holds.
     """
 
     def __init__(self, path: str | Path, samples: Iterable[str] | None = None):
@@ -118,6 +137,15 @@ class Manifest:
     def places(self, samples: Iterable[str]) -> np.ndarray:
         """The place of each sample among those of interest, for `at`: int64 (N,).
 
+        Parameters
+        ----------
+        samples : iterable of str
+            N names.
+
+        Returns
+        -------
+        int64, (N,)
+
         Raises
         ------
         KeyError
@@ -130,7 +158,20 @@ class Manifest:
         return found
 
     def at(self, place: int, variant: int) -> dict[str, float]:
-        """The parameters of one synthetic image, by column."""
+        """The parameters of one synthetic image, by column.
+
+        Parameters
+        ----------
+        place : int
+            Of the sample, see `places`.
+        variant : int
+            From 0 to `variants` - 1.
+
+        Returns
+        -------
+        dict of str to float, int or bool
+            A value for each of ``transforms.NEUTRAL``, the neutral one of transforms that are off.
+        """
         neutral, drawn = self._variant(variant)
         return neutral | {column: values[place].item() for column, values in drawn.items()}
 
@@ -162,7 +203,21 @@ class Ring:
         self._numbers = np.array([number for _, _, number in ring], np.int32)
 
     def partner(self, drawn: int, sample: int) -> int | None:
-        """The partner of a sample, never itself; None where there is no other."""
+        """The partner of a sample, never itself; None where there is no other.
+
+        Parameters
+        ----------
+        drawn : int
+            The manifest's `cutmix_partner`, from 0 to ``SEEDS`` - 1: the place on the ring where the search
+            begins.
+        sample : int
+            The sample's number.
+
+        Returns
+        -------
+        int or None
+            The partner's number.
+        """
         start, count = np.searchsorted(self._hashes, np.uint64(drawn)), len(self._numbers)
         turned = (int(self._numbers[(start + step) % count]) for step in range(min(2, count)))
         return next((number for number in turned if number != sample), None)

@@ -88,12 +88,34 @@ def apply(
 
 
 def moves(row: Row) -> bool:
-    """Whether any pixel goes anywhere."""
+    """Whether any pixel goes anywhere.
+
+    Parameters
+    ----------
+    row : mapping
+        A value for each of ``transforms.NEUTRAL``.
+
+    Returns
+    -------
+    bool
+        False where all geometric parameters are neutral: image and mask are then copied.
+    """
     return any(row[column] != NEUTRAL[column] for column in MOVING)
 
 
 def exchange(pairs: list[tuple[int, int]]) -> np.ndarray | None:
-    """What each class becomes in a mirror: uint8 (256,); None where no pair is given."""
+    """What each class becomes in a mirror: uint8 (256,); None where no pair is given.
+
+    Parameters
+    ----------
+    pairs : list of (int, int)
+        Class indices that are each other's mirror image; a class is in one pair at most.
+
+    Returns
+    -------
+    uint8, (256,), or None
+        By class index, the index in the mirror; what is in no pair keeps its own.
+    """
     if not pairs:
         return None
     table = np.arange(256, dtype=np.uint8)
@@ -103,12 +125,39 @@ def exchange(pairs: list[tuple[int, int]]) -> np.ndarray | None:
 
 
 def mirrors(row: Row) -> bool:
-    """Whether the map turns left hands into right ones; two flips are a half turn."""
+    """Whether the map turns left hands into right ones; two flips are a half turn.
+
+    Parameters
+    ----------
+    row : mapping
+        A value for each of ``transforms.NEUTRAL``.
+
+    Returns
+    -------
+    bool
+        Whether exactly one of the two flips happens.
+    """
     return bool(row["flip_horizontal"]) != bool(row["flip_vertical"])
 
 
 def matrix(row: Row, height: int, width: int) -> Affine:
-    """The affine map from original to synthetic pixel coordinates."""
+    """The affine map from original to synthetic pixel coordinates.
+
+    Without the elastic part, see `displacement`.
+
+    Parameters
+    ----------
+    row : mapping
+        A value for each of ``transforms.NEUTRAL``.
+    height, width : int
+        Of the frame, in pixels.
+
+    Returns
+    -------
+    (a, b, c, d, e, f) : float
+        x' = a x + b y + c, y' = d x + e y + f, in pixels; x is the column, y the row, and (0, 0) the middle
+        of the top left pixel.
+    """
     found: Affine = (1, 0, 0, 0, 1, 0)
     for columns, step in GEOMETRIC:
         if any(row[column] != NEUTRAL[column] for column in columns):
@@ -120,7 +169,18 @@ def matrix(row: Row, height: int, width: int) -> Affine:
 
 
 def inverse(affine: Affine) -> Affine:
-    """The map back."""
+    """The map back.
+
+    Parameters
+    ----------
+    affine : (a, b, c, d, e, f)
+        As from `matrix`; a e - b d is not 0.
+
+    Returns
+    -------
+    (a, b, c, d, e, f) : float
+        From synthetic to original pixel coordinates.
+    """
     a, b, c, d, e, f = affine
     det = a * e - b * d
     return e / det, -b / det, (b * f - c * e) / det, -d / det, a / det, (c * d - a * f) / det
@@ -128,6 +188,13 @@ def inverse(affine: Affine) -> Affine:
 
 def displacement(row: Row, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
     """By how much the elastic part of the map moves where a synthetic pixel is looked up.
+
+    Parameters
+    ----------
+    row : mapping
+        Of which `elastic` (share of the shorter side) and `elastic_seed` count.
+    height, width : int
+        Of the frame, in pixels.
 
     Returns
     -------
@@ -144,7 +211,20 @@ def displacement(row: Row, height: int, width: int) -> tuple[np.ndarray, np.ndar
 
 
 def hidden(row: Row, height: int, width: int) -> tuple[slice, slice]:
-    """The rectangle that cut-out hides: rows and columns."""
+    """The rectangle that cut-out hides: rows and columns.
+
+    Parameters
+    ----------
+    row : mapping
+        Of which `cutout` (share of the sides), `cutout_x` and `cutout_y` count.
+    height, width : int
+        Of the frame, in pixels.
+
+    Returns
+    -------
+    rows, columns : slice
+        Wholly inside the frame; empty where `cutout` is 0.
+    """
     return _rectangle(row["cutout"], row["cutout_x"], row["cutout_y"], height, width)
 
 
@@ -152,6 +232,17 @@ def paste(row: Row, image: np.ndarray, mask: np.ndarray, other: np.ndarray, othe
     """Paste the partner's rectangle into an image and its mask.
 
     It comes from the same relative place of the partner, pixel for pixel; of a smaller partner it is cut.
+
+    Parameters
+    ----------
+    row : mapping
+        Of which `cutmix` (share of the sides), `cutmix_x` and `cutmix_y` count.
+    image : uint8, (H, W, 3)
+        Changed in place.
+    mask : uint8, (H, W)
+        Changed in place.
+    other, other_mask : uint8, (h, w, 3) and (h, w)
+        The partner's, of any size.
     """
     rows, columns = _rectangle(row["cutmix"], row["cutmix_x"], row["cutmix_y"], *mask.shape)
     height, width = (
@@ -251,7 +342,20 @@ def _warp(row: Row, image, mask, image_out, mask_out) -> None:
 
 
 def sources(row: Row, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
-    """Where in the original each synthetic pixel is looked up: x and y, float32 (H, W)."""
+    """Where in the original each synthetic pixel is looked up: x and y, float32 (H, W).
+
+    Parameters
+    ----------
+    row : mapping
+        A value for each of ``transforms.NEUTRAL``.
+    height, width : int
+        Of the frame, in pixels.
+
+    Returns
+    -------
+    x, y : float32, (H, W)
+        Pixels of the original: column and row. They may lie outside, where a synthetic pixel is new.
+    """
     a, b, c, d, e, f = inverse(matrix(row, height, width))
     x, y = np.arange(width, dtype=np.float32)[None, :], np.arange(height, dtype=np.float32)[:, None]
     if row["elastic"] > 0:
@@ -283,7 +387,20 @@ def _lit(row: Row, image: np.ndarray) -> np.ndarray:
 
 
 def gains(row: Row, height: int, width: int) -> np.ndarray:
-    """The factor of uneven light at each pixel: float32 (H, W), from 1 - light to 1 + light."""
+    """The factor of uneven light at each pixel: float32 (H, W), from 1 - light to 1 + light.
+
+    Parameters
+    ----------
+    row : mapping
+        Of which `light` (largest deviation from 1) and `light_deg` (direction in which the factor grows, in
+        degrees) count.
+    height, width : int
+        Of the frame, in pixels.
+
+    Returns
+    -------
+    float32, (H, W)
+    """
     angle = math.radians(row["light_deg"])
     x, y = (_across(side) for side in (width, height))
     across, down = math.cos(angle), math.sin(angle)
@@ -297,7 +414,19 @@ def _across(side: int) -> np.ndarray:
 
 
 def levels(row: Row) -> np.ndarray:
-    """What each level of each channel becomes: uint8 (256, 3)."""
+    """What each level of each channel becomes: uint8 (256, 3).
+
+    Parameters
+    ----------
+    row : mapping
+        Of which `gamma`, `contrast`, `brightness` and `channel_0` to `channel_2` count, applied in this
+        order.
+
+    Returns
+    -------
+    uint8, (256, 3)
+        Row: the level before; column: the channel.
+    """
     found = np.arange(256) / 255.0
     found = (
         (255 * found ** row["gamma"] - MIDDLE_GREY) * row["contrast"] + MIDDLE_GREY + 255 * row["brightness"]
@@ -313,7 +442,18 @@ def _levelled(row: Row, image: np.ndarray) -> np.ndarray:
 
 
 def colours(row: Row) -> np.ndarray:
-    """The matrix that turns hue and stretches saturation: float64 (3, 3), luma kept."""
+    """The matrix that turns hue and stretches saturation: float64 (3, 3), luma kept.
+
+    Parameters
+    ----------
+    row : mapping
+        Of which `hue_deg` and `saturation` count.
+
+    Returns
+    -------
+    float64, (3, 3)
+        To be multiplied by a column of red, green and blue.
+    """
     angle = math.radians(row["hue_deg"])
     chroma = row["saturation"] * np.array(
         [[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]]

@@ -39,16 +39,16 @@ def apply(
     rows : list of mapping
         A value for each of ``transforms.NEUTRAL``.
     images : uint8, (B, 3, H, W)
-        With the partners' rectangles in them, see `augment.paste`.
+        With the partners' rectangles in them, see `on_cpu.paste`.
     masks : uint8, (B, H, W)
         On the same device.
     exchanged : uint8, (256,), optional
-        See `augment.exchange`.
+        The class that each becomes in a mirror, see `on_cpu.exchange`; a NumPy array.
 
     Returns
     -------
     images, masks : uint8, (B, 3, H, W) and (B, H, W)
-        In the images' layout.
+        New tensors; the images in the layout of those given.
     """
     layout = torch.channels_last if images.is_contiguous(memory_format=torch.channels_last) else None
     images, masks = _warped(rows, images.float(), masks)

@@ -63,6 +63,10 @@ def tell(real: np.ndarray, changed: np.ndarray, groups: list[str]) -> Told:
         Pictures, changed in the same order: brightness first, then planes of classes, then what else.
     groups : list of str
         Of each pair; pairs of one group are not independent. Five at least.
+
+    Returns
+    -------
+    Told
     """
     both = features(np.concatenate([real, changed]))
     kernel = sum(_kernel(found[: len(real)], found[len(real) :]) for found in both)
@@ -78,7 +82,18 @@ def tell(real: np.ndarray, changed: np.ndarray, groups: list[str]) -> Told:
 
 
 def features(pictures: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Three families of features: float32 (N, F) each, see the module's docstring."""
+    """Three families of features: float32 (N, F) each, see the module's docstring.
+
+    Parameters
+    ----------
+    pictures : float32, (N, SIDE, SIDE, C)
+        As in `tell`; the last two channels, the differences of colour, count in the third family alone.
+
+    Returns
+    -------
+    upright, turned, levels : float32, (N, F)
+        F differs between them.
+    """
     given = torch.from_numpy(pictures).permute(0, 3, 1, 2).contiguous()
     shapes = given[:, :-2]  # without the two differences of colour
     rng = np.random.Generator(np.random.Philox(SEED + 1))

@@ -53,7 +53,17 @@ class Policy:
 
     @classmethod
     def of(cls, record: dict) -> "Policy":
-        """From plain data: ``{"variants": 50, "strengths": {"blur": {"range": 1, "probability": 0.3}}}``."""
+        """From plain data: ``{"variants": 50, "strengths": {"blur": {"range": 1, "probability": 0.3}}}``.
+
+        Parameters
+        ----------
+        record : dict
+            As ``dataclasses.asdict`` gives of a policy.
+
+        Returns
+        -------
+        Policy
+        """
         return cls(record["variants"], {name: Strength(**own) for name, own in record["strengths"].items()})
 
 
@@ -305,7 +315,20 @@ NEUTRAL = {
 
 
 def strength(name: str, given: float | tuple[float, float]) -> Strength:
-    """A strength as the config writes it: a number, or a range with a probability."""
+    """A strength as the config writes it: a number, or a range with a probability.
+
+    Parameters
+    ----------
+    name : str
+        Of `TRANSFORMS`.
+    given : float or (float, float)
+        The range, or range and probability. Of a transform without a usual probability (flips, turns) a
+        single number is the probability. Not compared with the transform's limits.
+
+    Returns
+    -------
+    Strength
+    """
     if isinstance(given, tuple):
         return Strength(*map(float, given))
     usual = TRANSFORMS[name].probability
@@ -320,6 +343,12 @@ def unsafe(declared: str, policy: Policy) -> dict[str, str]:
     declared : {"handed", "upright"}
         Other than their mirror image; other than themselves upside down or on their side.
     policy : Policy
+        Transforms of probability 0 are passed over.
+
+    Returns
+    -------
+    dict of str to str
+        The reason by the transform's name; empty where there is none.
     """
     on = {name: own for name, own in policy.strengths.items() if own.probability > 0}
     if declared == "handed":

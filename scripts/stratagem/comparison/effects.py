@@ -78,7 +78,7 @@ class Design:
     ----------
     references : dict
         The reference of each strategy compared.
-    metric : {"dice", "iou"}
+    metric : str
         Of the primary endpoint.
     margin : float
         Differences within plus or minus this are no difference.
@@ -96,7 +96,17 @@ class Design:
     arms: dict[str, tuple[str, float]] = field(default_factory=dict)
 
     def without(self, strategies: Collection[str]) -> "Design":
-        """The same for fewer strategies: what was compared with one of these is not compared at all."""
+        """The same for fewer strategies: what was compared with one of these is not compared at all.
+
+        Parameters
+        ----------
+        strategies : collection of str
+
+        Returns
+        -------
+        Design
+            With other `references`, all else the same.
+        """
         kept = {
             own: other
             for own, other in self.references.items()
@@ -107,7 +117,17 @@ class Design:
 
 @dataclass(frozen=True)
 class Interval:
-    """An estimate with its uncertainty; `low`, `high` and `p` are NaN where there is one seed."""
+    """An estimate with its uncertainty; `low`, `high` and `p` are NaN where there is one seed.
+
+    Attributes
+    ----------
+    difference : float
+        The mean.
+    low, high : float
+        Ends of the interval, at `LEVEL` for all its comparisons at once.
+    p : float
+        Two-sided, times the number of comparisons, at most 1.
+    """
 
     difference: float
     low: float
@@ -161,6 +181,11 @@ def interval(
         How many the interval has to hold for at once.
     seed_mean_square, seed_df : float, optional
         From elsewhere (pooled); without them from these differences.
+
+    Returns
+    -------
+    Interval
+        Low, high and p are NaN where there are fewer than two seeds or two units.
     """
     mean = float(differences.mean())
     seeds, count = differences.shape
@@ -183,7 +208,19 @@ def interval(
 
 
 def verdict(low: float, high: float, margin: float) -> str:
-    """The four-word answer; see the module's docstring."""
+    """The four-word answer; see the module's docstring.
+
+    Parameters
+    ----------
+    low, high : float
+        Ends of the interval; NaN where there is none.
+    margin : float
+        Differences within plus or minus this are no difference.
+
+    Returns
+    -------
+    {"no difference", "helps", "hurts", "cannot tell yet"}
+    """
     if np.isnan(low):
         return "cannot tell yet"
     if -margin <= low and high <= margin:
@@ -200,6 +237,12 @@ def unequal_scatter(scores: pd.DataFrame) -> bool:
     ----------
     scores : DataFrame
         ``strategy, seed, score``: any number of rows a seed, averaged first.
+
+    Returns
+    -------
+    bool
+        By Bartlett's test of the seeds' means. Strategies of one seed, or whose seeds all agree, are left
+        out; False where fewer than two remain.
     """
     means = scores.groupby(["strategy", "seed"])["score"].mean()
     samples = [group.to_numpy() for _, group in means.groupby("strategy")]
@@ -209,6 +252,14 @@ def unequal_scatter(scores: pd.DataFrame) -> bool:
 
 def seed_variance(evaluation: pd.DataFrame, references: dict[str, str], metric: str) -> str:
     """Where the seed variance of an endpoint's intervals comes from.
+
+    Parameters
+    ----------
+    evaluation : DataFrame
+        As for `compare`.
+    references : dict
+        The reference of each strategy compared.
+    metric : str
 
     Returns
     -------
@@ -230,6 +281,11 @@ def pooled_freedom(references: dict[str, str]) -> float:
     ----------
     references : dict
         The reference of each strategy compared.
+
+    Returns
+    -------
+    float
+        Multiplied by the number of seeds less one, the degrees of freedom of the pooled mean square.
     """
     names = sorted({*references, *references.values()})
     rows = np.array(
@@ -241,6 +297,13 @@ def pooled_freedom(references: dict[str, str]) -> float:
 
 def scores(evaluation: pd.DataFrame, classes: list[str]) -> pd.DataFrame:
     """Each strategy's scores by class: mean over images and seeds, and of all pixels together.
+
+    Parameters
+    ----------
+    evaluation : DataFrame
+        As for `compare`.
+    classes : list of str
+        Names by index.
 
     Returns
     -------
@@ -298,6 +361,13 @@ def round_trip_scores(counts: pd.DataFrame, classes: list[str]) -> dict[tuple[st
     ----------
     counts : DataFrame
         ``sample, class, tp, fp, fn`` of the test images; see `stratagem.evaluation.roundtrip`.
+    classes : list of str
+        Names by index.
+
+    Returns
+    -------
+    dict of float
+        By (metric, class name), ``mean`` among the names; a class that no image holds is absent.
     """
     counts = counts.assign(strategy="", fold=0, seed=0)
     found = {}
@@ -321,6 +391,14 @@ def costs(records: list[dict], histories: pd.DataFrame, pretraining: dict, margi
         The cost.json of a strategy's source, by strategy.
     margin : float
         A validation Dice that rose by more than this over the last fifth was *not yet trained*.
+
+    Returns
+    -------
+    DataFrame
+        A row a strategy: numbers of cost.json, mean over runs, NaN where no run has them; ``resumes,
+        retried``, summed; ``waiting_share`` of the training time; ``pretraining_cpu_s,
+        source_predicts_only``, missing without a source; ``not_yet_trained``, also true where there are too
+        few validations to tell.
     """
     table = pd.DataFrame(records)
     keys = ["images", "steps", "epochs", "pixels", "train_images", "training_s", "waiting_s", "cpu_s"]

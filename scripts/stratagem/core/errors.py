@@ -8,7 +8,8 @@
     ├── LoaderError   (RuntimeError)  batches cannot be made
     ├── WeightsError  (ValueError)    a weights file is not what the source promises
     ├── DeviceError   (RuntimeError)  the device or the threads asked for are not to be had
-    └── TrainingError (RuntimeError)  training cannot go on
+    ├── TrainingError (RuntimeError)  training cannot go on
+    └── UnknownNameError (KeyError)   no row of a table has this name
 
 A message states what was expected, what was found, where, and what to do. The package raises;
 only a script (through `stratagem.core.job`) ends the process.
@@ -23,6 +24,7 @@ __all__ = [
     "ShardError",
     "StratagemError",
     "TrainingError",
+    "UnknownNameError",
     "WeightsError",
 ]
 
@@ -90,3 +92,9 @@ class DeviceError(StratagemError, RuntimeError):
 
 class TrainingError(StratagemError, RuntimeError):
     """Training cannot go on."""
+
+
+class UnknownNameError(StratagemError, KeyError):
+    """No row of a table has this name."""
+
+    __str__ = Exception.__str__  # a KeyError would show its message in quotes

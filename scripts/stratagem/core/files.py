@@ -14,7 +14,18 @@ __all__ = ["remove_partial", "replacing", "replacing_folder", "write_json", "wri
 
 @contextlib.contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
-    """A name beside `path` to write to; renamed to `path` on success, removed on failure."""
+    """A name beside `path` to write to; renamed to `path` on success, removed on failure.
+
+    Parameters
+    ----------
+    path : path
+        Its folder is made if it is not there; an earlier file stays as it is until the block has succeeded.
+
+    Yields
+    ------
+    path
+        An empty file in the same folder, hidden.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
@@ -31,7 +42,18 @@ def replacing(path: str | Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def replacing_folder(path: str | Path) -> Iterator[Path]:
-    """As `replacing`, for a folder; an earlier folder of that name is replaced."""
+    """As `replacing`, for a folder; an earlier folder of that name is replaced.
+
+    Parameters
+    ----------
+    path : path
+        An earlier one stays as it is until the block has succeeded.
+
+    Yields
+    ------
+    path
+        An empty folder beside it, hidden.
+    """
     path = Path(path)
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     shutil.rmtree(beside, ignore_errors=True)  # of a killed process with the same number
@@ -48,13 +70,27 @@ def replacing_folder(path: str | Path) -> Iterator[Path]:
 
 
 def remove_partial(folder: str | Path) -> None:
-    """Remove what a killed process left half-written in a folder that no other process writes to."""
+    """Remove what a killed process left half-written in a folder that no other process writes to.
+
+    Parameters
+    ----------
+    folder : path
+        What lies in its subfolders is left; it need not exist.
+    """
     for path in Path(folder).glob(".*.part"):
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
 
 def write_table(table: pd.DataFrame, path: str | Path) -> None:
-    """A data frame as Parquet or CSV, by the path's ending."""
+    """A data frame as Parquet or CSV, by the path's ending.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Its index is not written.
+    path : path
+        ``.csv`` gives CSV, any other ending Parquet; appears whole or not at all.
+    """
     with replacing(path) as beside:
         if Path(path).suffix == ".csv":
             table.to_csv(beside, index=False)
@@ -63,12 +99,32 @@ def write_table(table: pd.DataFrame, path: str | Path) -> None:
 
 
 def write_json(record: dict, path: str | Path) -> None:
-    """A record as readable JSON."""
+    """A record as readable JSON.
+
+    Parameters
+    ----------
+    record : dict
+        Of numbers, text, booleans, None, lists and dicts.
+    path : path
+        Appears whole or not at all.
+
+    Raises
+    ------
+    TypeError
+        If a value is of no JSON type, such as an array; nothing is written then.
+    """
     write_text(json.dumps(record, indent=2) + "\n", path)
 
 
 def write_text(text: str, path: str | Path) -> None:
-    """Text as UTF-8."""
+    """Text as UTF-8.
+
+    Parameters
+    ----------
+    text : str
+    path : path
+        Appears whole or not at all.
+    """
     with replacing(path) as beside:
         beside.write_text(text, encoding="utf-8")
 

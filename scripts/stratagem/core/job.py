@@ -27,7 +27,19 @@ log = logging.getLogger("stratagem")
 
 @contextlib.contextmanager
 def running(snakemake: Any) -> Iterator[None]:
-    """Log to the rule's log and end with a sentence, never with a traceback on the screen."""
+    """Log to the rule's log and end with a sentence, never with a traceback on the screen.
+
+    Parameters
+    ----------
+    snakemake : object
+        What a script receives. Its first `log` is written anew; `scriptdir` is the folder of the script.
+
+    Raises
+    ------
+    SystemExit
+        If the block fails, or another version of the package was imported than stands beside the script:
+        with the sentence (exit status 1); after Ctrl-C or SIGTERM with 128 and the signal's number.
+    """
     path = Path(snakemake.log[0])
     path.parent.mkdir(parents=True, exist_ok=True)
     handler = logging.FileHandler(path, mode="w", encoding="utf-8")
@@ -65,7 +77,20 @@ def _interrupt(number: int, frame: Any) -> None:
 
 
 def require_threads(granted: int, wanted: int) -> None:
-    """Stop where fewer threads are granted than the study asks for: the bits would differ."""
+    """Stop where fewer threads are granted than the study asks for: the bits would differ.
+
+    Parameters
+    ----------
+    granted : int
+        What Snakemake gives the job.
+    wanted : int
+        What the study asks for.
+
+    Raises
+    ------
+    DeviceError
+        If fewer are granted.
+    """
     if granted < wanted:
         raise DeviceError(
             expected=f"{wanted} threads a job",

@@ -14,6 +14,7 @@ left out altogether.
 import ast
 import functools
 import hashlib
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,6 +23,7 @@ __all__ = ["LEFT_OUT", "behaviour", "modules", "sources"]
 PACKAGE = Path(__file__).parents[1]
 LEFT_OUT = ("core.errors", "data.masks.question", "study.")  # a name, or all that begin so
 LOGGERS = {"log", "logger", "logging", "warnings"}
+NAMED = re.compile(r"stratagem\.[\w.]+:\w+")  # a function that a table names, to import it when needed
 SPEAKING = {"print", "tell", "tqdm"}  # functions whose texts are for people
 
 
@@ -64,6 +66,7 @@ def modules(module: str) -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
+@functools.cache
 def behaviour(text: str) -> str:
     """What a module does, as text that no comment, docstring, layout or message changes.
 
@@ -111,13 +114,18 @@ def _speaks(function: ast.expr) -> bool:
 
 
 def _imported(module: str) -> list[str]:
-    """The modules of the package that a module imports; the project has no relative imports."""
+    """The modules of the package that a module imports, or names as ``stratagem.module:function``.
+
+    The project has no relative imports.
+    """
     dotted: list[str] = []
     for node in ast.walk(ast.parse(_path(module).read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             dotted += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
             dotted += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        elif _is_text(node) and NAMED.fullmatch(node.value):
+            dotted.append(node.value.partition(":")[0])
     names = [name.removeprefix("stratagem.") for name in dotted if name.startswith("stratagem.")]
     return [name for name in names if _path(name).is_file()]  # not a function, nor `__version__`
 

@@ -60,7 +60,15 @@ DOMAINS = {
 
 
 def write_domain(name: str, images: Path, masks: Path) -> None:
-    """Generate one domain into two folders, each whole or not at all."""
+    """Generate one domain into two folders, each whole or not at all.
+
+    Parameters
+    ----------
+    name : str
+        Of `DOMAINS`; files are called ``name-000.png`` and so on, an image and its mask alike.
+    images, masks : path
+        Folders to make; earlier ones of these names are replaced.
+    """
     domain = DOMAINS[name]
     with replacing_folder(images) as image_folder, replacing_folder(masks) as mask_folder:
         for number in range(domain.images):
@@ -70,7 +78,21 @@ def write_domain(name: str, images: Path, masks: Path) -> None:
 
 
 def picture(domain: Domain, number: int) -> tuple[np.ndarray, np.ndarray]:
-    """One image, uint8 (H, W, 3), and its mask, uint8 (H, W), 0 or 255."""
+    """One image, uint8 (H, W, 3), and its mask, uint8 (H, W), 0 or 255.
+
+    Parameters
+    ----------
+    domain : Domain
+    number : int
+        From 0; it also says which of `SIZES` the image has.
+
+    Returns
+    -------
+    image : uint8, (H, W, 3)
+        Red, green, blue.
+    mask : uint8, (H, W)
+        0 = background, 255 = cell.
+    """
     rng = np.random.Generator(np.random.Philox(key=domain.key, counter=[0, 0, 0, number]))
     height, width = SIZES[number % len(SIZES)]
     density, mask = _cells(rng, height, width, domain.contrast)

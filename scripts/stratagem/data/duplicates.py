@@ -40,6 +40,13 @@ def take_print(raw: np.ndarray) -> Print:
     ----------
     raw : (H, W) or (H, W, C)
         Any dtype.
+
+    Returns
+    -------
+    digest : str
+        Of shape, dtype and pixels: 24 hexadecimal digits, or empty.
+    print : int8, (1024,)
+        A unit vector times 508, rounded and clipped to 127.
     """
     full = raw.astype(np.float32) if raw.ndim == 2 else raw.mean(axis=2, dtype=np.float32)
     grey = cv2.resize(full, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
@@ -55,10 +62,16 @@ def pairs(samples: list[str], prints: list[Print]) -> pd.DataFrame:
 
     Where many images have something in common, both the pictures and what is left of them must correlate.
 
+    Parameters
+    ----------
+    samples : list of str
+    prints : list of (str, int8 (1024,))
+        Of the samples, in their order; from `take_print`.
+
     Returns
     -------
     DataFrame
-        ``sample, other, kind`` (exact, near) ``, correlation``.
+        ``sample, other, kind`` (exact, near) ``, correlation``: each pair once; 1 where it is exact.
     """
     digests = np.array([digest for digest, _ in prints])
     vectors = _vectors(prints)
@@ -75,7 +88,18 @@ def pairs(samples: list[str], prints: list[Print]) -> pd.DataFrame:
 
 
 def alike(prints: list[Print]) -> int:
-    """How many images share something with so many others that it was taken away."""
+    """How many images share something with so many others that it was taken away.
+
+    Parameters
+    ----------
+    prints : list of (str, int8 (1024,))
+        Of the whole set; from `take_print`.
+
+    Returns
+    -------
+    int
+        0 where nothing was taken away.
+    """
     return int(_own(_vectors(prints))[1].sum())
 
 
@@ -113,7 +137,20 @@ def _digest(raw: np.ndarray) -> str:
 
 
 def clusters(names: list[str], linked: pd.DataFrame) -> pd.Series:
-    """The first name of each name's cluster, by name, where ``sample`` and ``other`` belong together."""
+    """The first name of each name's cluster, by name, where ``sample`` and ``other`` belong together.
+
+    Parameters
+    ----------
+    names : list of str
+        Distinct; their order says which is the first of a cluster.
+    linked : DataFrame
+        Each row links two of these names, in the columns ``sample`` and ``other``.
+
+    Returns
+    -------
+    Series of str
+        In the order of the names; a name that is linked with none has itself.
+    """
     place = {name: number for number, name in enumerate(names)}
     ends = [linked[key].map(place).to_numpy(int) for key in ("sample", "other")]
     links = coo_array((np.ones(len(linked)), tuple(ends)), shape=(len(names),) * 2)

@@ -110,6 +110,17 @@ AS_STORED = Reading()
 def read_image(path: str | Path, reading: Reading = AS_STORED) -> np.ndarray:
     """An image file as uint8 (H, W, 3).
 
+    Parameters
+    ----------
+    path : path
+    reading : Reading
+        Without it the file must have 8 bits and one or three channels.
+
+    Returns
+    -------
+    uint8, (H, W, 3)
+        Red, green, blue; grey files have three equal channels.
+
     Raises
     ------
     DataError
@@ -120,12 +131,36 @@ def read_image(path: str | Path, reading: Reading = AS_STORED) -> np.ndarray:
 
 
 def to_image(raw: np.ndarray, reading: Reading, path: str | Path) -> np.ndarray:
-    """What `read_raw` gave of a file as uint8 (H, W, 3); see `read_image`."""
+    """What `read_raw` gave of a file as uint8 (H, W, 3); see `read_image`.
+
+    Parameters
+    ----------
+    raw : (H, W) or (H, W, C), own dtype
+        From `read_raw`.
+    reading : Reading
+    path : path
+        What an error names.
+
+    Returns
+    -------
+    uint8, (H, W, 3)
+
+    Raises
+    ------
+    DataError
+        If the reading's channels are not one or three of the image's, the image has neither one nor three and
+        the reading names none, or it is not uint8 and the reading has no levels.
+    """
     return _as_colour(_as_uint8(_chosen(raw, reading.channels, path), reading.levels, path))
 
 
 def read_raw(path: str | Path) -> np.ndarray:
     """An image file as a viewer would show it, all its channels in their own dtype.
+
+    Parameters
+    ----------
+    path : path
+        Its content, not its extension, says which format it has.
 
     Returns
     -------
@@ -145,13 +180,42 @@ def read_raw(path: str | Path) -> np.ndarray:
 
 
 def read_stored(path: str | Path) -> Stored:
-    """A file's numbers as stored, but for its orientation, which is applied; see `read_raw` for errors."""
+    """A file's numbers as stored, but for its orientation, which is applied; see `read_raw` for errors.
+
+    Parameters
+    ----------
+    path : path
+
+    Returns
+    -------
+    Stored
+
+    Raises
+    ------
+    DataError
+        As `read_raw`, but NaN and infinite values are let through.
+    """
     with _explained(path):
         return _read_tiff(path) if _is_tiff(path) else _read_with_pillow(path)
 
 
 def is_turned(path: str | Path) -> bool:
-    """Whether a file asks to be shown turned or mirrored; see `read_raw` for errors."""
+    """Whether a file asks to be shown turned or mirrored; see `read_raw` for errors.
+
+    Parameters
+    ----------
+    path : path
+
+    Returns
+    -------
+    bool
+        Whether its orientation (EXIF or TIFF tag 0x0112) is other than upright.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be read as an image.
+    """
     with _explained(path):
         if _is_tiff(path):
             with tifffile.TiffFile(path) as file:
@@ -164,6 +228,20 @@ def varies_in_alpha(path: str | Path) -> bool:
     """Whether a file, other than TIFF, has an alpha channel that is not the same everywhere.
 
     See `read_raw` for errors.
+
+    Parameters
+    ----------
+    path : path
+
+    Returns
+    -------
+    bool
+        False for every TIFF.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be read as an image.
     """
     with _explained(path):
         if _is_tiff(path):  # of which Pillow opens some alone
@@ -181,7 +259,13 @@ def _is_tiff(path: str | Path) -> bool:
 
 
 def is_wide(dtype: np.dtype) -> bool:
-    """Whether pixels of this dtype need levels to become uint8."""
+    """Whether pixels of this dtype need levels to become uint8.
+
+    Returns
+    -------
+    bool
+        True for every dtype but uint8.
+    """
     return dtype != np.uint8
 
 
@@ -190,10 +274,15 @@ def sample_intensities(raw: np.ndarray, channels: tuple[int, ...] | None = None)
 
     Parameters
     ----------
-    raw : (H, W) or (H, W, C)
+    raw : (H, W) or (H, W, C), own dtype
         From `read_raw`.
     channels : tuple of int, or None
-        As in `Reading`.
+        As in `Reading`; None takes all.
+
+    Returns
+    -------
+    float64, (M,)
+        Pixel by pixel, M at most 4096.
     """
     planes = _planes(raw)
     planes = planes if channels is None else planes[..., list(channels)]
@@ -207,6 +296,16 @@ def levels_of(samples: list[np.ndarray]) -> tuple[float, float]:
     """The intensities that become 0 and 255: the 0.1 and 99.9 percentiles of a set's pooled samples.
 
     Where these two are equal, the smallest and the largest sample; where all are equal, one more than that.
+
+    Parameters
+    ----------
+    samples : list of float64 (M,)
+        From `sample_intensities`, one an image; at least one.
+
+    Returns
+    -------
+    low, high : float
+        In the files' own units, low below high.
     """
     pooled = np.concatenate(samples)
     low, high = np.percentile(pooled, PERCENTILES)

@@ -85,7 +85,8 @@ def import_nnunet(folder: str | Path, out: str | Path) -> list[str]:
     Raises
     ------
     DataError
-        Listing every fault; also for regions as labels and for 3D files, which are not supported.
+        Listing every fault; also for regions as labels and for 3D files, which are not supported. Also if
+        `out` exists and is no empty folder.
     """
     folder = Path(folder)
     dataset = _read(_Dataset, folder / "dataset.json", _NNUNET_REMEDY)
@@ -129,7 +130,7 @@ def import_coco(annotations: str | Path, images: str | Path, out: str | Path) ->
     Raises
     ------
     DataError
-        Listing every fault.
+        Listing every fault; also if `out` exists and is no empty folder.
     """
     annotations, images = Path(annotations), Path(images)
     collection = _read(_Coco, annotations, _COCO_REMEDY)
@@ -175,7 +176,7 @@ def import_labelmaps(images: str | Path, masks: str | Path, out: str | Path) -> 
     ------
     DataError
         Listing every fault; also where masks exist as `_seg.npy` alone: such a file is a pickle, and to
-        open one is to run whatever program it holds.
+        open one is to run whatever program it holds. Also if `out` exists and is no empty folder.
     """
     images, masks = Path(images), Path(masks)
     image_files, mask_files, passed_over = _pairs(images, masks)
@@ -650,7 +651,25 @@ def _read(model: type[Model], path: Path, remedy: str) -> Model:
 
 @contextlib.contextmanager
 def new_folder(out: str | Path) -> Iterator[tuple[Path, Path]]:
-    """The folder to write to, and what it will be called; nothing of the user's is replaced."""
+    """The folder to write to, and what it will be called; nothing of the user's is replaced.
+
+    Parameters
+    ----------
+    out : path
+        Does not exist yet, or is an empty folder.
+
+    Yields
+    ------
+    made : path
+        The folder to write to, beside the final one: renamed to it in the end, removed after an error.
+    final : path
+        The final one, absolute.
+
+    Raises
+    ------
+    DataError
+        If `out` is a file, or a folder that holds something.
+    """
     final = Path(out).resolve()
     if final.exists() and not (final.is_dir() and not any(final.iterdir())):
         remedy = "Name another folder, or remove this one."
@@ -671,7 +690,17 @@ def _write(made: Path, out: str | Path, rows: list[dict], classes: list[str], la
 
 
 def write_sheet(table: pd.DataFrame, path: Path, out: str | Path) -> None:
-    """Samples as a sheet, their files named from the folder in which it will lie."""
+    """Samples as a sheet, their files named from the folder in which it will lie.
+
+    Parameters
+    ----------
+    table : DataFrame
+        ``image, mask`` (paths, from the working directory or absolute), and other columns, which are kept.
+    path : path
+        The file to write, ending in ``.csv``.
+    out : path
+        The folder in which the sheet will lie: paths in it are relative to this one.
+    """
     for column in ("image", "mask"):
         named = [Path(os.path.relpath(file, Path(out).resolve())).as_posix() for file in table[column]]
         table = table.assign(**{column: named})

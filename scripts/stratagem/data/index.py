@@ -8,8 +8,8 @@ The index is a table, one row a sample, which is all that later stages need to r
     height, width, pixel_size       pixels; the physical side of a pixel or NaN
     stored                          what the image file held: "uint16, 2 channels"
     mask_resized                    whether the mask is brought to the image's size
-    reading, encoding               how pixels and masks are read (JSON; see `stratagem.data.image.Reading` and
-                                    `stratagem.data.labels.Encoding`)
+    reading, encoding               how pixels and masks are read (JSON; see `data.image.Reading` and
+                                    `data.labels.Encoding`)
     pixels_k, objects_k             the mask's pixels and connected objects of class k
 
 Memory is bounded: of each sample only measures are kept, no pixels; of its mask at most 4096 values.
@@ -26,8 +26,8 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from stratagem.data.duplicates import Print, alike, clusters, pairs, take_print
 from stratagem.core.errors import DataError
+from stratagem.data.duplicates import Print, alike, clusters, pairs, take_print
 from stratagem.data.image import (
     Reading,
     is_turned,
@@ -39,9 +39,9 @@ from stratagem.data.image import (
     varies_in_alpha,
 )
 from stratagem.data.labels import RawMask, percent, read_mask
+from stratagem.data.masks.evidence import Summary, piece_of, summarise
 from stratagem.data.masks.recognition import Recognised, recognise
 from stratagem.data.sample import Found, Sample, one_mask, problem_of, read_classes
-from stratagem.data.masks.evidence import Summary, piece_of, summarise
 
 __all__ = ["Index", "Wanted", "build_index", "present", "require_good"]
 
@@ -74,12 +74,15 @@ class Wanted:
     Attributes
     ----------
     classes : list of str
+        Names by class index, background first.
     labels : dict
         The config key `labels`.
     channels : tuple of int, or None
+        See `stratagem.data.image.Reading`.
     levels : (float, float) or None
         None: measured on the set.
     mask_size : {"same", "resize"}
+        Whether a mask of another size than its image is a problem, or resized if it has the image's shape.
     """
 
     classes: list[str]
@@ -90,7 +93,17 @@ class Wanted:
 
     @classmethod
     def of(cls, data: dict) -> "Wanted":
-        """From the config's keys of a data set."""
+        """From the config's keys of a data set.
+
+        Parameters
+        ----------
+        data : dict
+            At least `classes` and `labels`; keys that are no attribute here are passed over.
+
+        Returns
+        -------
+        Wanted
+        """
         return cls(**{key: value for key, value in data.items() if key in cls.__dataclass_fields__})
 
 
@@ -118,7 +131,26 @@ class Index:
 
 @dataclass(frozen=True)
 class Measure:
-    """Of one sample, on its own."""
+    """Of one sample, on its own.
+
+    Attributes
+    ----------
+    sample : Sample
+    height, width : int
+        Of the image, in pixels.
+    stored : str
+        What the image file held: "uint16, 2 channels".
+    mask_resized : bool
+        Whether the mask has another size than the image.
+    turned : bool
+        Whether the file asks for the image to be turned, but for none of its masks.
+    summary : Summary
+        Of the mask.
+    print : (str, int8 (1024,))
+        From `stratagem.data.duplicates.take_print`.
+    intensities : float64, (M,), or None
+        At most 256, for the levels of the set; None of images of uint8.
+    """
 
     sample: Sample
     height: int
@@ -137,14 +169,23 @@ def build_index(found: Found, wanted: Wanted, record: Callable[[pd.DataFrame], N
     Parameters
     ----------
     found : Found
+        From `stratagem.data.sample.find` or `read_sheet`.
     wanted : Wanted
     record : function, optional
-        Is given the problems of single files before the masks are recognised, which may stop.
+        Is given the problems of single files, ``file, reason``, before the masks are recognised, which may
+        stop; and again if some of the masks are set aside.
+
+    Returns
+    -------
+    Index
+        A file that cannot be used is a row of `problems`, no error. `table` is empty where no sample is
+        usable.
 
     Raises
     ------
     DataError
-        If the masks of the set can be read in two ways, or leave a declared class without a pixel.
+        If the masks of the set can be read in two ways or in none, do not fit the encoding of the config, or
+        leave a declared class without a pixel.
     """
     problems = list(found.problems)
     measures = list(_each(lambda sample: _measure(sample, wanted), found.samples, problems))
@@ -171,10 +212,21 @@ def build_index(found: Found, wanted: Wanted, record: Callable[[pd.DataFrame], N
 def require_good(index: Index, classes: list[str], policy: str, problems: str) -> None:
     """Stop where samples are bad and the study does not say to skip them, or where none is left.
 
+    Parameters
+    ----------
+    index : Index
+    classes : list of str
+        Names by class index.
+    policy : {"stop", "skip"}
+        The config key `bad_samples`.
+    problems : str
+        The path of the table of problems, for the error.
+
     Raises
     ------
     DataError
-        Naming how many are bad, the first of them, and the table that lists all.
+        If there are problems and `policy` is "stop": naming how many are bad, the first of them, and the
+        table that lists all. Also if no sample is left, or a class has no pixel in those that are.
     """
     bad = len(index.problems)
     if bad and policy == "stop":
@@ -203,7 +255,18 @@ def require_good(index: Index, classes: list[str], policy: str, problems: str) -
 
 
 def present(index: pd.DataFrame) -> np.ndarray:
-    """Which classes each sample holds: bool, (N, K)."""
+    """Which classes each sample holds: bool, (N, K).
+
+    Parameters
+    ----------
+    index : DataFrame
+        Rows of the index, with its columns ``pixels_k``.
+
+    Returns
+    -------
+    bool, (N, K)
+        One row per sample, one column per class.
+    """
     return index.filter(regex=r"^pixels_\d+$").to_numpy() > 0
 
 

@@ -1,8 +1,8 @@
 """A mask's numbers or colours as class indices: uint8 (H, W), 0 .. K-1, 255 = ignore.
 
 A mask file is read as it was stored (`read_mask`); what its numbers mean is said by one `Encoding` for the
-whole set, which `stratagem.data.masks.recognition` reads off the set or takes from the config; `to_classes` applies it.
-A number or colour that the encoding gives no class is an error, never background.
+whole set, which `stratagem.data.masks.recognition` reads off the set or takes from the config; `to_classes`
+applies it. A number or colour that the encoding gives no class is an error, never background.
 
 A *code* below is what an encoding gives a class: the number in the file, or a colour as 0xrrggbb.
 """
@@ -97,12 +97,29 @@ class Encoding:
         return self.kind == "overlay" and all(number == 0 for _, number in self.colours)
 
     def as_record(self) -> dict:
-        """The encoding in types that JSON has."""
+        """The encoding in types that JSON has.
+
+        Returns
+        -------
+        dict
+            One key per attribute; lists instead of tuples.
+        """
         return asdict(self) | {"values": [*map(list, self.values)], "colours": [*map(list, self.colours)]}
 
     @classmethod
     def from_record(cls, record: dict) -> "Encoding":
-        """The encoding of a record."""
+        """The encoding of a record.
+
+        Parameters
+        ----------
+        record : dict
+            From `as_record`.
+
+        Returns
+        -------
+        Encoding
+            Equal to the one recorded.
+        """
         pairs = {key: tuple(map(tuple, record[key])) for key in ("values", "colours")}
         return cls(**(record | pairs))
 
@@ -113,11 +130,19 @@ def read_mask(path: str | Path) -> RawMask:
     A colour file without a coloured pixel gives one channel; whole numbers stored in another type, such as
     float, give int32.
 
+    Parameters
+    ----------
+    path : path
+
+    Returns
+    -------
+    RawMask
+
     Raises
     ------
     DataError
-        If the file cannot be read (see `stratagem.data.image.read_raw`), holds fractions, has more than 8 bits a
-        colour, or has other than one or three channels.
+        If the file cannot be read (see `stratagem.data.image.read_raw`), holds fractions, has more than 8
+        bits a colour, or has other than one or three channels.
     """
     stored = read_stored(path)
     values = _without_equal_channels(stored.pixels)
@@ -141,11 +166,15 @@ def to_classes(
     where : str
         What an error calls the mask: its path.
 
+    Returns
+    -------
+    uint8, (H, W)
+
     Raises
     ------
     DataError
         If the mask holds values or colours that have no class: it names them, with their share of the file;
-        or if the mask is of another kind than the encoding.
+        or if the mask is of another kind than the encoding, or "overlay" has no image of the mask's size.
     """
     if encoding.kind == "instances":
         return _classes_of_objects(mask, encoding)
@@ -163,10 +192,22 @@ def unite(masks: list[RawMask], threshold: int | None = None) -> RawMask:
 
     An object is what is not 0 in its file, or what is at least the threshold.
 
+    Parameters
+    ----------
+    masks : list of RawMask
+        Of one image, at least one.
+    threshold : int, or None
+        Of grey values; masks of 1 bit need none.
+
+    Returns
+    -------
+    RawMask
+        `values` int32 (H, W): 0 = no object, else the place of the mask in the list, from 1.
+
     Raises
     ------
     DataError
-        If the masks differ in size, or are in colour where there is a threshold.
+        If the masks differ in size, or have colours or a palette where there is a threshold.
     """
     sizes = {mask.values.shape[:2] for mask in masks}
     if len(sizes) != 1:
@@ -183,7 +224,18 @@ def unite(masks: list[RawMask], threshold: int | None = None) -> RawMask:
 
 
 def class_of_code(encoding: Encoding) -> dict[int, int]:
-    """The class of each declared code; 255 for the ignored one."""
+    """The class of each declared code; 255 for the ignored one.
+
+    Parameters
+    ----------
+    encoding : Encoding
+        With a threshold, or of "instances", only the ignored code is declared.
+
+    Returns
+    -------
+    dict of int to int
+        Class index by code.
+    """
     classes = dict(encoding.values) | {colour_code(colour): number for colour, number in encoding.colours}
     if encoding.ignore is None:
         return classes
@@ -192,7 +244,18 @@ def class_of_code(encoding: Encoding) -> dict[int, int]:
 
 
 def bit_code(encoding: Encoding) -> int:
-    """The value of the set's other masks that a set bit stands for: 1, else the highest declared."""
+    """The value of the set's other masks that a set bit stands for: 1, else the highest declared.
+
+    Parameters
+    ----------
+    encoding : Encoding
+        Of "indices" or "values".
+
+    Returns
+    -------
+    int
+        255 where no value is declared, as with a threshold.
+    """
     declared = dict(encoding.values)
     return 1 if 1 in declared else max(declared, default=255)
 
@@ -208,7 +271,17 @@ def colour_name(code: int) -> str:
 
 
 def colour_codes(mask: RawMask) -> np.ndarray:
-    """The colour of each pixel, integer (H, W); grey ones for masks without colours."""
+    """The colour of each pixel, integer (H, W); grey ones for masks without colours.
+
+    Parameters
+    ----------
+    mask : RawMask
+
+    Returns
+    -------
+    int32 or int64, (H, W)
+        0xrrggbb; of a grey value v it is v * 0x010101, of a set bit white.
+    """
     if mask.palette is not None:
         return _packed(mask.palette)[mask.values]
     if mask.values.ndim == 3:
@@ -217,7 +290,18 @@ def colour_codes(mask: RawMask) -> np.ndarray:
 
 
 def percent(share: float) -> str:
-    """A share in words that never call something nothing: "<0.01%"."""
+    """A share in words that never call something nothing: "<0.01%".
+
+    Parameters
+    ----------
+    share : float
+        From 0 to 1.
+
+    Returns
+    -------
+    str
+        Per cent with two decimals: "12.34%".
+    """
     return "<0.01%" if 0 < share < 1e-4 else f"{share:.2%}"
 
 

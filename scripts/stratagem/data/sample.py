@@ -104,10 +104,16 @@ def find(images: str, masks: str, pattern: str, group: str | None, part: str | N
         Regular expressions over the sample's name: what they match (their first bracket, if any) is the
         group, the part.
 
+    Returns
+    -------
+    Found
+        Files that make no sample are among its problems.
+
     Raises
     ------
     DataError
-        If one of the folders does not exist.
+        If one of the folders does not exist, both are one and `pattern` is ``{stem}`` alone, or `part` is
+        given and matches no sample.
     """
     found, together = Found(), _are_one_folder(images, masks, pattern)
     pictures = _listed(Path(images), "images", Path(masks), found)
@@ -140,10 +146,23 @@ def find(images: str, masks: str, pattern: str, group: str | None, part: str | N
 def read_sheet(path: str, group: str | None, part: str | None = None) -> Found:
     """The samples that a sheet lists; see the module's docstring.
 
+    Parameters
+    ----------
+    path : path
+        A CSV file; the paths in it are relative to its folder.
+    group, part : str or None
+        As in `find`, for images whose cell in the sheet's own column is empty.
+
+    Returns
+    -------
+    Found
+        Images whose files are missing, or whose rows contradict each other, are among its problems.
+
     Raises
     ------
     DataError
-        If the sheet cannot be read or lacks a column.
+        If the sheet cannot be read, lacks a column or has an unknown one, or `part` is given and none of the
+        samples has a part.
     """
     table = _table(Path(path))
     found = Found()
@@ -170,17 +189,55 @@ def read_sheet(path: str, group: str | None, part: str | None = None) -> Found:
 
 
 def group_of(sample: str, pattern: str | None) -> str:
-    """The part of a sample's name that the pattern matches; the whole name where it does not."""
+    """The part of a sample's name that the pattern matches; the whole name where it does not.
+
+    Parameters
+    ----------
+    sample : str
+        Its identity.
+    pattern : str or None
+        A regular expression, searched anywhere in the name; its first bracket, if any, is what counts.
+
+    Returns
+    -------
+    str
+    """
     return _matched(sample, pattern) or sample
 
 
 def problem_of(error: DataError) -> tuple[str, str]:
-    """The file of an error, and the reason with its cure, as the table of problems has them."""
+    """The file of an error, and the reason with its cure, as the table of problems has them.
+
+    Parameters
+    ----------
+    error : DataError
+
+    Returns
+    -------
+    file, reason : str
+    """
     return error.where, f"expected {error.expected}, but found {error.found}. {error.remedy}"
 
 
 def fingerprint(*places: str) -> str:
-    """A digest of the path, size and time of every image file below some folders or listed in a sheet."""
+    """A digest of the path, size and time of every image file below some folders or listed in a sheet.
+
+    Parameters
+    ----------
+    *places : path
+        Folders, and sheets (any place that is no folder). Of a sheet, it and every image and mask it lists
+        count.
+
+    Returns
+    -------
+    str
+        12 hexadecimal digits.
+
+    Raises
+    ------
+    DataError
+        If a sheet cannot be read, lacks a column or has an unknown one.
+    """
     digest = hashlib.sha256()
     for place in map(Path, places):
         for name, path in image_files(place) if place.is_dir() else _sheet_files(place):
@@ -191,23 +248,63 @@ def fingerprint(*places: str) -> str:
 
 
 def listed_images(sheet: str) -> set[Path]:
-    """The images that a sheet lists, as absolute paths without links."""
+    """The images that a sheet lists, as absolute paths without links.
+
+    Parameters
+    ----------
+    sheet : path
+
+    Returns
+    -------
+    set of path
+        Not all need exist.
+
+    Raises
+    ------
+    DataError
+        If the sheet cannot be read, lacks a column or has an unknown one.
+    """
     path = Path(sheet)
     return {(path.parent / name).resolve() for name in _table(path)["image"]}
 
 
 def image_files(folder: Path) -> Iterator[tuple[str, Path]]:
-    """Every image file below a folder, with its identity; nothing hidden."""
+    """Every image file below a folder, with its identity; nothing hidden.
+
+    Parameters
+    ----------
+    folder : path
+
+    Yields
+    ------
+    sample : str
+        The identity.
+    path : path
+        A file with one of `stratagem.data.image.EXTENSIONS`; in the order of the paths.
+    """
     return ((_identity(path, folder), path) for path in _visible(folder) if _is_image(path))
 
 
 def read_sample(row) -> tuple[np.ndarray, np.ndarray]:
     """The pixels of one row of the index: image, uint8 (H, W, 3), and mask, uint8 (H, W).
 
+    Parameters
+    ----------
+    row : named tuple or namespace
+        With the index's columns as attributes.
+
+    Returns
+    -------
+    image : uint8, (H, W, 3)
+        Red, green, blue.
+    mask : uint8, (H, W)
+        Class indices, 255 = ignore.
+
     Raises
     ------
     DataError
-        If a file cannot be read, or changed its size since it was indexed.
+        If a file cannot be read, or changed its size since it was indexed, or the mask holds values or
+        colours that have no class.
     """
     image = read_image(row.image, _reading(row.reading))
     encoding = _encoding(row.encoding)
@@ -217,6 +314,16 @@ def read_sample(row) -> tuple[np.ndarray, np.ndarray]:
 
 def read_classes(row) -> np.ndarray:
     """The mask alone, uint8 (H, W); the image is read only where the mask is painted over it.
+
+    Parameters
+    ----------
+    row : named tuple or namespace
+        With the index's columns as attributes.
+
+    Returns
+    -------
+    uint8, (H, W)
+        Class indices, 255 = ignore.
 
     Raises
     ------
@@ -236,12 +343,23 @@ def one_mask(masks: list[RawMask], size: tuple[int, int] | None, threshold: int 
     Parameters
     ----------
     masks : list of RawMask
+        Of one image, at least one.
     size : (int, int) or None
-        Height and width.
+        Height and width, in pixels, to resize to by nearest neighbour; None keeps the masks' own.
     threshold : int, or None
         Of files of one object each; see `stratagem.data.labels.unite`.
     where : path
         What an error names.
+
+    Returns
+    -------
+    RawMask
+        A single mask without a threshold as it is; else the numbers of the objects.
+
+    Raises
+    ------
+    DataError
+        As `stratagem.data.labels.unite`.
     """
     single = len(masks) == 1 and threshold is None
     mask = masks[0] if single else _united(masks, threshold, str(where))

@@ -11,8 +11,8 @@ import hashlib
 import numpy as np
 import pandas as pd
 
-from stratagem.data.duplicates import clusters
 from stratagem.core.errors import DataError
+from stratagem.data.duplicates import clusters
 from stratagem.data.index import present
 
 __all__ = ["divide", "select", "units"]
@@ -66,6 +66,11 @@ def select(index: pd.DataFrame, fraction: float, seed: int) -> list[str]:
         At least one image a class is taken, whatever the share.
     seed : int
         Other seeds draw other samples.
+
+    Returns
+    -------
+    list of str
+        Names; those of a smaller share are the first of them.
     """
     signatures = pd.Series(_signatures(index), index=index["sample"])
     order = _stratified(signatures, seed)
@@ -81,6 +86,16 @@ def units(index: pd.DataFrame) -> pd.Series:
     """The unit of each sample, by sample: the first of the groups that its group is joined with.
 
     Named by group, so that a further image of a group does not draw the group anew.
+
+    Parameters
+    ----------
+    index : DataFrame
+        Of which ``sample, group, cluster`` count.
+
+    Returns
+    -------
+    Series of str
+        By sample, in the index's order.
     """
     of_cluster = index.groupby("cluster")["group"].transform("first")
     linked = pd.DataFrame({"sample": index["group"], "other": of_cluster})

@@ -1,17 +1,22 @@
-"""Counts first, scores later: pixel counts per image and class, then Dice and IoU from them.
+"""Counts first, scores later: pixel counts per image and class, then the metrics of a table from them.
 
 Absent classes: the images that enter a class's per-image mean are those whose *truth* holds the class,
 whatever is predicted; otherwise a strategy's error would drop out of the comparison. False alarms on
 the other images are a number of their own (`false_alarms`). Ignored pixels (255) count nowhere.
 """
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import numpy as np
 import pandas as pd
 
+from stratagem.core.axis import Axis
 from stratagem.data.labels import IGNORE
 
 __all__ = [
     "METRICS",
+    "Metric",
     "as_counts",
     "confusion",
     "counts",
@@ -22,7 +27,47 @@ __all__ = [
     "score",
 ]
 
-METRICS = ("dice", "iou")
+
+@dataclass(frozen=True)
+class Metric:
+    """One row of the table of metrics.
+
+    Attributes
+    ----------
+    label : str
+        As a person writes it.
+    description : str
+    of : function
+        From ``tp, fp, fn`` (columns of a DataFrame, pixels) to the score of every row, 0 to 1; NaN where a
+        class is neither true nor predicted.
+    """
+
+    label: str
+    description: str
+    of: Callable[[pd.DataFrame], pd.Series]
+
+
+def _dice(table: pd.DataFrame) -> pd.Series:
+    return _share(2 * table["tp"], table)
+
+
+def _iou(table: pd.DataFrame) -> pd.Series:
+    return _share(table["tp"], table)
+
+
+def _share(hits: pd.Series, table: pd.DataFrame) -> pd.Series:
+    """Hits among hits and errors."""
+    wrong = table["fp"] + table["fn"]
+    return hits / (hits + wrong).where(lambda total: total > 0)
+
+
+METRICS: Axis[Metric] = Axis(
+    "metric",
+    {
+        "dice": Metric("Dice", "twice the overlap over the sum of both areas.", _dice),
+        "iou": Metric("IoU", "the overlap over the union.", _iou),
+    },
+)
 
 
 def confusion(truth: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
@@ -60,10 +105,20 @@ def as_counts(sample: str, table: np.ndarray) -> pd.DataFrame:
 
 
 def score(table: pd.DataFrame, metric: str) -> pd.Series:
-    """Dice or IoU of every row of ``tp, fp, fn``; NaN where a class is neither true nor predicted."""
-    wrong = table["fp"] + table["fn"]
-    hits = 2 * table["tp"] if metric == "dice" else table["tp"]
-    return hits / (hits + wrong).where(lambda total: total > 0)
+    """The score of every row of ``tp, fp, fn``; NaN where a class is neither true nor predicted.
+
+    Parameters
+    ----------
+    table : DataFrame
+    metric : str
+        One of `METRICS`.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such metric.
+    """
+    return METRICS[metric].of(table)
 
 
 def per_class(evaluation: pd.DataFrame, metric: str) -> pd.DataFrame:

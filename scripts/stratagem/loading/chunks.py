@@ -30,16 +30,52 @@ NETWORKED += ("orangefs", "panfs", "pvfs2", "smb", "wekafs")
 
 
 class File(Protocol):
-    """A file that is open to be read by position."""
+    """A file that is open to be read by position.
+
+    Attributes
+    ----------
+    size : int
+        Bytes.
+    """
 
     size: int
 
     def copy(self, offset: int, into: np.ndarray) -> None:
-        """Fill a buffer, uint8 (N,), with the bytes from there on."""
+        """Fill a buffer, uint8 (N,), with the bytes from there on.
+
+        Parameters
+        ----------
+        offset : int
+            Byte of the file, counted from 0.
+        into : uint8, (N,)
+            Contiguous; is filled.
+
+        Raises
+        ------
+        EOFError
+            If the file has fewer than N bytes from there on.
+        """
         ...
 
     def view(self, offset: int, size: int) -> np.ndarray:
-        """So many bytes from there on: uint8 (N,), not to be written to."""
+        """So many bytes from there on: uint8 (N,), not to be written to.
+
+        Parameters
+        ----------
+        offset : int
+            Byte of the file, counted from 0.
+        size : int
+            N, in bytes.
+
+        Returns
+        -------
+        uint8, (N,)
+
+        Raises
+        ------
+        EOFError
+            If the file has fewer than N bytes from there on.
+        """
         ...
 
 
@@ -51,6 +87,18 @@ def open_file(path: str | Path, read: str) -> File:
     path : path
     read : {"auto", "map", "positioned"}
         Mapped into memory, or read by position; auto: mapped unless the file is on a networked disk.
+
+    Returns
+    -------
+    File
+        Stays open for as long as it is referred to.
+
+    Raises
+    ------
+    OSError
+        If it cannot be opened.
+    ValueError
+        If it is to be mapped and is empty.
     """
     if read == "auto":
         mounted = {part.mountpoint: part.fstype for part in psutil.disk_partitions(all=True)}
@@ -59,7 +107,20 @@ def open_file(path: str | Path, read: str) -> File:
 
 
 def is_networked(path: str | Path, mounted: dict[str, str]) -> bool:
-    """Whether a file is on a networked disk, by the kind of file system at each mount point."""
+    """Whether a file is on a networked disk, by the kind of file system at each mount point.
+
+    Parameters
+    ----------
+    path : path
+        Links in it are followed.
+    mounted : dict of str to str
+        By mount point, the kind of its file system, as `psutil.disk_partitions` names it.
+
+    Returns
+    -------
+    bool
+        Decided by the nearest mount point above the file; False where none is known.
+    """
     folders = Path(path).resolve().parents
     kind = next((mounted[str(folder)] for folder in folders if str(folder) in mounted), "")
     return kind.lower().startswith(NETWORKED)
@@ -107,11 +168,41 @@ class Rows:
         return self._offsets.itemsize * (len(self._offsets) + len(self._packed))
 
     def offsets(self, rows: np.ndarray) -> np.ndarray:
-        """The byte at which each of some rows begins: int64 (N,)."""
+        """The byte at which each of some rows begins: int64 (N,).
+
+        Parameters
+        ----------
+        rows : int, (N,)
+            Their numbers in the data set.
+
+        Returns
+        -------
+        int64, (N,)
+            Counted from the beginning of the file; of a row in several bands, that of the first.
+        """
         return np.frombuffer(self._offsets, np.int64)[rows * self._bands]
 
     def read(self, file: File, row: int, into: np.ndarray) -> None:
-        """Fill a buffer, uint8 (bytes of a row,), with one row."""
+        """Fill a buffer, uint8 (bytes of a row,), with one row.
+
+        Parameters
+        ----------
+        file : File
+            The file that the data set lies in.
+        row : int
+            Its number in the data set.
+        into : uint8, (bytes of a row,)
+            Contiguous; is filled.
+
+        Raises
+        ------
+        EOFError
+            If the file ends early, or a chunk unpacks to another number of bytes than it should.
+        RuntimeError
+            If a chunk cannot be unpacked.
+        OSError
+            If the file is read by position and its disk fails.
+        """
         for band in range(self._bands):
             chunk = row * self._bands + band
             part = into[band * self._band : (band + 1) * self._band]

@@ -70,7 +70,13 @@ class Batch:
 
     @property
     def samples(self) -> list[str]:
-        """Their names."""
+        """Their names.
+
+        Returns
+        -------
+        list of str, (B,)
+            Several windows of one sample have one name.
+        """
         return self.names.take(self.places).tolist()
 
 
@@ -102,10 +108,25 @@ class Loader:
     def batches(self, start: int = 0) -> Iterator[Batch]:
         """Batches without end, from any of them on; who trains stops when the budget is spent.
 
+        Parameters
+        ----------
+        start : int
+            Number of the first batch, counted from 0 at the beginning of the run.
+
+        Returns
+        -------
+        iterator of Batch
+            Threads end when the iterator is closed.
+
         Raises
         ------
         LoaderError
-            If the memory allowed does not hold the batches, or a batch cannot be made.
+            If the memory allowed does not hold the batches, or a batch cannot be made; also where those that
+            are not full are dropped and none is full.
+        ShardError
+            If a sample's shard is damaged.
+        DataError
+            If a file of the user's own cannot be read, or changed its size since it was indexed.
         """
         cv2.setNumThreads(0)  # OpenCV's own pool would take cores from the network
         rooms = [self.allocate(self._largest) for _ in range(self.ahead)]
@@ -116,7 +137,18 @@ class Loader:
 
     @property
     def ahead(self) -> int:
-        """How many buffers there are: one in use, the others in the making."""
+        """How many buffers there are: one in use, the others in the making.
+
+        Returns
+        -------
+        int
+            `workers` + 2 where the memory allows it, never fewer than 2; 1 without workers.
+
+        Raises
+        ------
+        LoaderError
+            If `memory_mb` does not hold the storage and the fewest buffers there may be.
+        """
         least, wanted = (2, self.workers + AHEAD) if self.workers else (1, 1)
         room = int(self.memory_mb * MB - self.storage.nbytes) // self._largest
         if room < least:
@@ -131,7 +163,18 @@ class Loader:
 
     @property
     def held_mb(self) -> float:
-        """What storage and buffers hold."""
+        """What storage and buffers hold.
+
+        Returns
+        -------
+        float
+            In MB of 2**20 bytes.
+
+        Raises
+        ------
+        LoaderError
+            As `ahead`.
+        """
         return (self.storage.nbytes + self.ahead * self._largest) / MB
 
     @functools.cached_property

@@ -74,24 +74,65 @@ class Order:
     last: str = "fill"
 
     def selections(self, start: int = 0) -> Iterator[Selection]:
-        """The batches without end, from any of them on."""
+        """The batches without end, from any of them on.
+
+        Parameters
+        ----------
+        start : int
+            Number of the first batch, counted from 0 at the beginning of the run.
+
+        Returns
+        -------
+        iterator of Selection
+
+        Raises
+        ------
+        LoaderError
+            When the first is asked for, if `last` is ``drop`` and no batch of the first epoch is full.
+        """
         return self._carried(start) if self.carries else self._bucketed(start)
 
     @property
     def carries(self) -> bool:
-        """Whether batches run over the ends of epochs, and so are always full."""
+        """Whether batches run over the ends of epochs, and so are always full.
+
+        Returns
+        -------
+        bool
+            True where `last` is ``fill`` and all samples have one shape.
+        """
         return self.last == "fill" and len(np.unique(self.shapes, axis=0)) == 1
 
     @property
     def showings(self) -> int:
-        """How often an epoch shows one sample, at most."""
+        """How often an epoch shows one sample, at most.
+
+        Returns
+        -------
+        int
+            1 without weights; else the largest expected number of showings, rounded up.
+        """
         if self.weights is None:
             return 1
         most = self.weights.max() / self.weights.sum() * len(self.weights)
         return int(np.ceil(round(most, 9)))  # 1.0000000000000002 is one
 
     def epoch(self, number: int) -> tuple[np.ndarray, np.ndarray]:
-        """One epoch: the place of each sample shown, int64 (N,), and how often it was shown before."""
+        """One epoch: the place of each sample shown, int64 (N,), and how often it was shown before.
+
+        Parameters
+        ----------
+        number : int
+            Of the epoch, from 0.
+
+        Returns
+        -------
+        places : int64, (N,)
+            In the order in which they are shown; with weights a place may come several times or not at all.
+        showings : int64, (N,)
+            How often each was shown before, at most: `number` times `Order.showings`, plus how often it came
+            earlier in this epoch.
+        """
         random = np.random.Generator(np.random.Philox(key=self.seed, counter=[0, 0, 0, number]))
         samples = len(self.shapes)
         if self.weights is None and self.window is None:
@@ -188,6 +229,16 @@ def balanced_by_size(shapes: np.ndarray) -> np.ndarray:
     """Weights with which every size is drawn equally often: float (N,), they sum to one.
 
     Sizes are one where their areas round to the same power of two.
+
+    Parameters
+    ----------
+    shapes : int, (N, 2)
+        Height and width in pixels.
+
+    Returns
+    -------
+    float, (N,)
+        Samples of one size share a weight.
     """
     sizes = np.unique(np.round(np.log2(shapes.prod(axis=1, dtype=np.float64))), return_inverse=True)[1]
     return 1 / np.bincount(sizes)[sizes] / (sizes.max() + 1)
@@ -200,6 +251,18 @@ def mixing(order: Order, epoch: int = 0) -> float:
 
     Where a sample lies is a number from 0 to 1; the mean of a batch of B varies over batches by 1/12 if it
     holds neighbours alone, and by 1/(12 B) if it is drawn at random.
+
+    Parameters
+    ----------
+    order : Order
+        With `addresses`.
+    epoch : int
+        The epoch that is looked at, from 0.
+
+    Returns
+    -------
+    float
+        0 to 1.
     """
     places = order.epoch(epoch)[0]
     files, within = order.addresses.T

@@ -66,12 +66,39 @@ COLUMNS = ["sample", "window", "file", "group", "row", "height", "width", "class
 
 
 def member(sample: str, shards: int) -> int:
-    """The number of the shard that holds a sample: a hash, so that new samples move no other."""
+    """The number of the shard that holds a sample: a hash, so that new samples move no other.
+
+    Parameters
+    ----------
+    sample : str
+    shards : int
+        How many there are.
+
+    Returns
+    -------
+    int
+        0 .. shards - 1.
+    """
     return int.from_bytes(hashlib.blake2b(sample.encode(), digest_size=8).digest(), "big") % shards
 
 
 def members(index: pd.DataFrame, shard: int, shards: int) -> pd.DataFrame:
-    """The rows of an index whose samples one shard holds."""
+    """The rows of an index whose samples one shard holds.
+
+    Parameters
+    ----------
+    index : DataFrame
+        A row a sample, with a column ``sample``.
+    shard : int
+        Its number, from 0.
+    shards : int
+        How many there are.
+
+    Returns
+    -------
+    DataFrame
+        In the order of the index.
+    """
     return index[[member(sample, shards) == shard for sample in index["sample"]]]
 
 
@@ -89,6 +116,15 @@ def write_shard(
     plan : Plan
     classes : list of str
     compression : {"none", "lz4", "zstd"}
+
+    Raises
+    ------
+    DataError
+        If an image or mask cannot be read, or changed its size since it was indexed.
+    GeometryError
+        If the plan is `rescale` and the size of an image's pixels is not known.
+    ShardError
+        If a sample that was written is not read back as its checksum says.
     """
     with replacing(path) as beside:
         with h5py.File(beside, "w", libver=LIBRARY) as file:
@@ -101,6 +137,11 @@ def write_shard(
 def catalogue(paths: Iterable[str]) -> pd.DataFrame:
     """Where every sample of some shards is.
 
+    Parameters
+    ----------
+    paths : iterable of path
+        Of the shards; at least one.
+
     Returns
     -------
     DataFrame
@@ -109,7 +150,7 @@ def catalogue(paths: Iterable[str]) -> pd.DataFrame:
     Raises
     ------
     ShardError
-        If one cannot be read.
+        If one cannot be read, or is of another format or version.
     """
     tables = []
     for path in paths:
@@ -127,13 +168,31 @@ def catalogue(paths: Iterable[str]) -> pd.DataFrame:
 
 
 def write_catalogue(table: pd.DataFrame, path: str | Path) -> None:
-    """A catalogue as Parquet, in parts that are small to read."""
+    """A catalogue as Parquet, in parts that are small to read.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As from `catalogue`.
+    path : path
+        Appears whole or not at all.
+    """
     with replacing(path) as beside:
         table.to_parquet(beside, index=False, row_group_size=PART)
 
 
 def read_catalogue(path: str | Path) -> pd.DataFrame:
-    """What `write_catalogue` wrote, part by part, so that little more is held than what is returned."""
+    """What `write_catalogue` wrote, part by part, so that little more is held than what is returned.
+
+    Parameters
+    ----------
+    path : path
+
+    Returns
+    -------
+    DataFrame
+        As from `catalogue`, rows numbered from 0.
+    """
     with pq.ParquetFile(path) as file:
         table = pa.Table.from_batches(file.iter_batches(PART, use_threads=False), file.schema_arrow)
     return table.unify_dictionaries().to_pandas(self_destruct=True, split_blocks=True)
@@ -154,6 +213,11 @@ class Shards:
         See `chunks.open_file`.
     verify : bool
         Compare each sample with its checksum when it is first read.
+
+    Raises
+    ------
+    ShardError
+        If a file of the table cannot be opened, is of another format or version, lacks chunks or ends early.
 
     Attributes
     ----------
@@ -191,7 +255,13 @@ class Shards:
         return sum(part.nbytes for part in (*held, self.names, self._classes, *chain(*self._stored)))
 
     def addresses(self) -> np.ndarray:
-        """Where each sample lies: int64 (N, 2), number of its file and first byte of its image."""
+        """Where each sample lies: int64 (N, 2), number of its file and first byte of its image.
+
+        Returns
+        -------
+        int64, (N, 2)
+            Files are numbered from 0, by name; bytes are counted from the beginning of the file.
+        """
         files = np.unique([file for file, _ in self._sets], return_inverse=True)[1]
         found = np.empty((len(self), 2), np.int64)
         for number, (images, _) in enumerate(self._stored):
@@ -200,7 +270,18 @@ class Shards:
         return found
 
     def present(self, classes: int) -> np.ndarray:
-        """Which classes each sample holds: bool (N, classes)."""
+        """Which classes each sample holds: bool (N, classes).
+
+        Parameters
+        ----------
+        classes : int
+            K, background counted.
+
+        Returns
+        -------
+        bool, (N, K)
+            A class of which a sample holds one pixel is held; ignored pixels are of no class.
+        """
         kinds = np.zeros((len(self._classes.categories), classes), bool)
         for number, words in enumerate(self._classes.categories):
             kinds[number, [int(word) for word in words.split()]] = True
@@ -208,6 +289,15 @@ class Shards:
 
     def read(self, places: np.ndarray, image: np.ndarray, mask: np.ndarray) -> None:
         """Fill contiguous buffers, uint8 (B, H, W, 3) and (B, H, W), with samples of one shape.
+
+        Parameters
+        ----------
+        places : int64, (B,)
+            Of samples whose frames have one shape, (H, W).
+        image : uint8, (B, H, W, 3)
+            Contiguous; is filled.
+        mask : uint8, (B, H, W)
+            Contiguous; is filled; 255 = ignore.
 
         Raises
         ------
@@ -228,7 +318,13 @@ class Shards:
                 self._require_checksum(places[number], images[number], masks[number])
 
     def damaged(self) -> Iterator[ShardError]:
-        """An error, naming file and sample, for each that cannot be read or has another checksum."""
+        """An error, naming file and sample, for each that cannot be read or has another checksum.
+
+        Yields
+        ------
+        ShardError
+            By place; every sample is read again, one at a time.
+        """
         self._unseen[:] = True
         for place in range(len(self)):
             try:
@@ -282,6 +378,11 @@ class Shards:
 def require_whole(catalogues: Iterable[str]) -> None:
     """Compare every sample of some catalogues' shards with its checksum; the log has each that is damaged.
 
+    Parameters
+    ----------
+    catalogues : iterable of path
+        Each beside its shards.
+
     Raises
     ------
     ShardError
@@ -323,6 +424,8 @@ def repair(
 
     Raises
     ------
+    DataError
+        If an image or mask cannot be read any more, or changed its size.
     ShardError
         If one would not hold what the catalogue says; the one that was there is left as it is.
     """

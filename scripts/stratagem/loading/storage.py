@@ -48,11 +48,32 @@ class Storage(Protocol):
     def __len__(self) -> int: ...
 
     def addresses(self) -> np.ndarray:
-        """Where each lies: int64 (N, 2), number of its file and place in it."""
+        """Where each lies: int64 (N, 2), number of its file and place in it.
+
+        Returns
+        -------
+        int64, (N, 2)
+            Places in one file ascend as the samples lie in it.
+        """
         ...
 
     def read(self, places: np.ndarray, image: np.ndarray, mask: np.ndarray) -> None:
-        """Fill contiguous buffers, uint8 (B, H, W, 3) and (B, H, W), with some of one shape."""
+        """Fill contiguous buffers, uint8 (B, H, W, 3) and (B, H, W), with some of one shape.
+
+        Parameters
+        ----------
+        places : int64, (B,)
+            Of samples whose frames have one shape, (H, W).
+        image : uint8, (B, H, W, 3)
+            Contiguous; is filled.
+        mask : uint8, (B, H, W)
+            Contiguous; is filled; 255 = ignore.
+
+        Raises
+        ------
+        StratagemError
+            If a sample cannot be read: a `ShardError`, `DataError` or `LoaderError` that names it.
+        """
         ...
 
 
@@ -69,6 +90,8 @@ class Memory:
     ------
     LoaderError
         If it would hold more; nothing is read then.
+    StratagemError
+        If a sample cannot be read, as from the other storage's `read`.
     """
 
     def __init__(self, storage: Storage, memory_mb: int):
@@ -93,11 +116,32 @@ class Memory:
         return self._storage.addresses()
 
     def present(self, classes: int) -> np.ndarray:
-        """Which classes each sample holds: bool (N, classes)."""
+        """Which classes each sample holds: bool (N, classes).
+
+        Parameters
+        ----------
+        classes : int
+            K, background counted.
+
+        Returns
+        -------
+        bool, (N, K)
+            A class of which a sample holds one pixel is held; ignored pixels are of no class.
+        """
         return self._storage.present(classes)
 
     def read(self, places: np.ndarray, image: np.ndarray, mask: np.ndarray) -> None:
-        """Fill buffers, uint8 (B, H, W, 3) and (B, H, W), with samples of one shape."""
+        """Fill buffers, uint8 (B, H, W, 3) and (B, H, W), with samples of one shape.
+
+        Parameters
+        ----------
+        places : int64, (B,)
+            Of samples whose frames have one shape, (H, W).
+        image : uint8, (B, H, W, 3)
+            It is filled.
+        mask : uint8, (B, H, W)
+            It is filled; 255 = ignore.
+        """
         for number, place in enumerate(places.tolist()):
             pixels, labels = self._held[place]
             np.copyto(image[number], pixels)
@@ -118,6 +162,11 @@ class Files:
     index : DataFrame
         A row a sample.
     plan : Plan
+
+    Raises
+    ------
+    GeometryError
+        If the plan is `rescale` and the size of an image's pixels is not known.
     """
 
     def __init__(self, index: pd.DataFrame, plan: Plan):
@@ -137,16 +186,33 @@ class Files:
         return len(self._windows)
 
     def addresses(self) -> np.ndarray:
-        """One after the other, by name."""
+        """One after the other, by name.
+
+        Returns
+        -------
+        int64, (N, 2)
+            The file number is always 0; the place is the window's number among all.
+        """
         return np.column_stack([np.zeros(len(self), np.int64), np.arange(len(self))])
 
     def read(self, places: np.ndarray, image: np.ndarray, mask: np.ndarray) -> None:
         """Fill buffers, uint8 (B, H, W, 3) and (B, H, W), with windows of samples of one shape.
 
+        Parameters
+        ----------
+        places : int64, (B,)
+            Of samples whose frames have one shape, (H, W).
+        image : uint8, (B, H, W, 3)
+            It is filled.
+        mask : uint8, (B, H, W)
+            It is filled; 255 = ignore.
+
         Raises
         ------
         DataError
             If a file cannot be read, or changed its size since it was indexed.
+        LoaderError
+            If anything else goes wrong, see `naming`.
         """
         rows = self._index.iloc[self._rows[places]].itertuples()
         for number, (place, row) in enumerate(zip(places.tolist(), rows, strict=True)):
@@ -159,7 +225,17 @@ class Files:
 
 @contextlib.contextmanager
 def naming(sample: str) -> Iterator[None]:
-    """Whatever goes wrong within names the sample that it went wrong with."""
+    """Whatever goes wrong within names the sample that it went wrong with.
+
+    Parameters
+    ----------
+    sample : str
+
+    Raises
+    ------
+    LoaderError
+        If the block raises anything but a `StratagemError`, which passes; the first error is its cause.
+    """
     try:
         yield
     except StratagemError:

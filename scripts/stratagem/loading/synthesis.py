@@ -24,6 +24,11 @@ class Synthesis:
         See `stratagem.augmentation.on_cpu.exchange`.
     on_device : bool
         Leave the rows to be applied where the network runs, see `stratagem.augmentation.on_gpu`.
+
+    Raises
+    ------
+    KeyError
+        If the manifest does not have a sample of the storage.
     """
 
     def __init__(
@@ -48,11 +53,28 @@ class Synthesis:
     ) -> tuple[list[dict] | None, float]:
         """Fill buffers, uint8 (B, H, W, 3) and (B, H, W), with samples as they are shown this time.
 
+        Parameters
+        ----------
+        selection : Selection
+            Samples of one shape; `showings` choose the variant of each.
+        image : uint8, (B, H, W, 3)
+            Contiguous; is filled. Where rows are left to the device, it holds the samples as they are, with
+            the rectangles of cutmix.
+        mask : uint8, (B, H, W)
+            Likewise; 255 = ignore.
+
         Returns
         -------
         rows : list of dict, or None
             Those that are left to the device.
         reading_s : float
+            Seconds that reading took.
+
+        Raises
+        ------
+        StratagemError
+            If a sample cannot be read, as from the storage's `read`; a `LoaderError` that names the sample if
+            anything else goes wrong.
         """
         # The windows of one sample take different variants in one epoch.
         variants = (selection.showings + self._storage.windows[selection.places]) % self._manifest.variants
@@ -67,11 +89,28 @@ class Synthesis:
     def make(self, place: int, variant: int, image: np.ndarray, mask: np.ndarray) -> tuple[dict, float]:
         """Fill buffers, uint8 (H, W, 3) and (H, W), with one variant of a sample.
 
+        Parameters
+        ----------
+        place : int
+            Of the sample, in the storage.
+        variant : int
+            0 .. variants of the manifest - 1.
+        image : uint8, (H, W, 3)
+            Contiguous; is filled, as in `fill`.
+        mask : uint8, (H, W)
+            Likewise; 255 = ignore.
+
         Returns
         -------
         row : dict
             Of the manifest.
         reading_s : float
+            Seconds that reading took, of cutmix's partner too.
+
+        Raises
+        ------
+        StratagemError
+            If a sample cannot be read, as from the storage's `read`.
         """
         row = self._manifest.at(self._rows[place], variant)
         start = time.perf_counter()
@@ -86,7 +125,20 @@ class Synthesis:
         return row, reading_s
 
     def partner(self, row: dict, place: int) -> int | None:
-        """The place of the sample that cutmix takes a rectangle from."""
+        """The place of the sample that cutmix takes a rectangle from.
+
+        Parameters
+        ----------
+        row : mapping
+            Of the manifest.
+        place : int
+            Of the sample that is to be made, in the storage.
+
+        Returns
+        -------
+        int or None
+            A window of another sample, by its place in the storage; None where there is no other sample.
+        """
         partner = self._ring.partner(int(row["cutmix_partner"]), self._sample[place])
         if partner is None:
             return None

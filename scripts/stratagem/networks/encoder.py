@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import torch
 from torch import fx, nn
 
-from stratagem.networks.names import STRIDE
+from stratagem.networks.classifiers import STRIDE
 
 __all__ = ["Stage", "by_stage", "classifier", "cycled", "expected", "extractor", "scaling_of", "stages"]
 
@@ -48,7 +48,25 @@ class Stage:
 
 
 def classifier(name: str, channels: int = 3) -> nn.Module:
-    """A classifier of torchvision's with random weights, for images of so many channels."""
+    """A classifier of torchvision's with random weights, for images of so many channels.
+
+    Parameters
+    ----------
+    name : str
+        As torchvision names it: ``resnet18``.
+    channels : int
+        Of the images; with other than 3 the first convolution is made anew.
+
+    Returns
+    -------
+    Module
+        In training mode; its weights follow from torch's random state.
+
+    Raises
+    ------
+    ValueError
+        If torchvision has no such classifier.
+    """
     from torchvision.models import get_model  # takes as long as torch's own import, and most do without
 
     model = get_model(name, weights=None, **_options(name))
@@ -62,6 +80,21 @@ def expected(name: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
 
     Where torchvision's network translates for weights that came from TensorFlow, what they want themselves:
     -1 to 1.
+
+    Parameters
+    ----------
+    name : str
+        As for `classifier`.
+
+    Returns
+    -------
+    mean, std : tuple of float, (3,)
+        Red, green, blue.
+
+    Raises
+    ------
+    ValueError
+        If torchvision has no such classifier.
     """
     from torchvision.models import get_model_weights
 
@@ -71,13 +104,36 @@ def expected(name: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
 
 
 def scaling_of(weights) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation of the images that published weights were made for."""
+    """Mean and standard deviation of the images that published weights were made for.
+
+    Parameters
+    ----------
+    weights : torchvision.models.WeightsEnum
+        Weights of a classifier.
+
+    Returns
+    -------
+    mean, std : tuple of float, (3,)
+        Red, green, blue; for intensities of 0 to 1.
+    """
     preset = weights.transforms()
     return tuple(preset.mean), tuple(preset.std)
 
 
 def cycled(values: tuple, channels: int) -> tuple:
-    """Values of red, green and blue for any number of channels: one takes their mean, more begin anew."""
+    """Values of red, green and blue for any number of channels: one takes their mean, more begin anew.
+
+    Parameters
+    ----------
+    values : tuple of float, (3,)
+    channels : int
+        C.
+
+    Returns
+    -------
+    tuple of float, (C,)
+        Of four channels: red, green, blue, red.
+    """
     return (sum(values) / 3,) if channels == 1 else tuple(values[n % 3] for n in range(channels))
 
 
@@ -85,12 +141,22 @@ def cycled(values: tuple, channels: int) -> tuple:
 def stages(name: str) -> tuple[dict[int, Stage], int]:
     """Where a classifier's features are taken, and the least side that it takes.
 
+    Parameters
+    ----------
+    name : str
+        As for `classifier`.
+
     Returns
     -------
     stages : dict of Stage
         By number of halvings, 0 to 5; a classifier need not have all.
     least : int
         Pixels.
+
+    Raises
+    ------
+    ValueError
+        If torchvision has no such classifier.
     """
     graph, names = _traced(_without_data(name).eval())
     small, large = (_shapes(graph, size) for size in SIZES)
@@ -107,6 +173,26 @@ def extractor(name: str, found: dict[int, Stage], channels: int = 3) -> nn.Modul
     """A classifier up to its last stage: images to features by number of halvings, as text.
 
     Its tensors have the classifier's own names.
+
+    Parameters
+    ----------
+    name : str
+        As for `classifier`.
+    found : dict of Stage
+        By number of halvings, as from `stages`.
+    channels : int
+        C, of the images.
+
+    Returns
+    -------
+    fx.GraphModule
+        Takes float images (B, C, H, W), scaled as `expected` says; gives a dict of features by ``"0"`` ..
+        ``"5"``, each float (B, C', h, w), or (B, h, w, C') where `Stage.last`. Its weights are random.
+
+    Raises
+    ------
+    ValueError
+        If torchvision has no such classifier.
     """
     from torchvision.models.feature_extraction import create_feature_extractor
 
@@ -115,7 +201,18 @@ def extractor(name: str, found: dict[int, Stage], channels: int = 3) -> nn.Modul
 
 
 def by_stage(encoder: fx.GraphModule) -> list[list[str]]:
-    """The names of an extractor's parameters by the stage that they belong to, from the image on."""
+    """The names of an extractor's parameters by the stage that they belong to, from the image on.
+
+    Parameters
+    ----------
+    encoder : fx.GraphModule
+        As from `extractor`.
+
+    Returns
+    -------
+    list of list of str
+        One list a stage, by number of halvings; buffers are left out.
+    """
     nodes = list(encoder.graph.nodes)
     ends = set(nodes[-1].args[0].values())
     names = [name for name, _ in encoder.named_parameters()]

@@ -7,13 +7,16 @@ agree bit for bit. It is recorded with its reason in every run's cost.
 import contextlib
 import ctypes
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 import psutil
 import torch
 
-__all__ = ["Execution", "choose", "device_mb", "memory_mb"]
+from stratagem.core.errors import TrainingError
+
+__all__ = ["Execution", "choose", "device_mb", "memory_mb", "only_deterministic"]
 
 # glibc's malloc.h: how often blocks are mapped on their own; from which size free memory goes back.
 M_MMAP_MAX, M_TRIM_THRESHOLD = -4, -1
@@ -71,6 +74,7 @@ class Execution:
         return {
             "device": torch.cuda.get_device_name() if self.device == "cuda" else "cpu",
             "dtype": str(self.dtype).removeprefix("torch."),
+            "float32": "ieee",
             "layout": str(self.layout).removeprefix("torch."),
             "why": self.why,
         }
@@ -85,8 +89,8 @@ def choose(device: str, threads: int, *, deterministic: bool = False) -> Executi
     threads : int
         What torch may use on the CPU; part of the result, since sums are split by it.
     deterministic : bool
-        On a GPU, take kernels that give the same bits again, slower ones too. What has none goes on with
-        a warning. A CPU always gives the same bits.
+        On a GPU, take kernels that give the same bits again, slower ones too; what has none ends the job
+        (`only_deterministic`). A CPU always gives the same bits.
     """
     torch.set_num_threads(threads)
     if device == "cuda":
@@ -94,8 +98,11 @@ def choose(device: str, threads: int, *, deterministic: bool = False) -> Executi
         torch.backends.cudnn.deterministic = True
         if deterministic:
             os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when CUDA starts
-            torch.use_deterministic_algorithms(True, warn_only=True)
-        fast = torch.cuda.is_bf16_supported()
+            torch.use_deterministic_algorithms(True)
+        # float32 is float32: by default convolutions would round their operands to TF32's 10 bits.
+        torch.backends.cudnn.conv.fp32_precision = "ieee"
+        torch.backends.cuda.matmul.fp32_precision = "ieee"
+        fast = torch.cuda.is_bf16_supported(including_emulation=False)  # emulated it is slow
         dtype = torch.bfloat16 if fast else torch.float32
         why = "the GPU computes bfloat16" if fast else "the GPU lacks bfloat16"
         return Execution(device, dtype, torch.channels_last, why)
@@ -105,6 +112,28 @@ def choose(device: str, threads: int, *, deterministic: bool = False) -> Executi
         return Execution(device, torch.bfloat16, torch.channels_last, why)
     why = "the processor lacks bfloat16; float32 is faster with channels first there"
     return Execution(device, torch.float32, torch.contiguous_format, why)
+
+
+@contextlib.contextmanager
+def only_deterministic() -> Iterator[None]:
+    """Name the cure where a kernel has no form that gives the same bits again.
+
+    Raises
+    ------
+    TrainingError
+        In place of torch's own error.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if "deterministic" not in str(error) or isinstance(error, torch.OutOfMemoryError):
+            raise
+        raise TrainingError(
+            expected="kernels that give the same bits again",
+            found=str(error).splitlines()[0],
+            where="config key `deterministic`",
+            remedy="Set `deterministic: false`, or take another network.",
+        ) from error
 
 
 def memory_mb() -> tuple[float, float]:

@@ -18,34 +18,21 @@ from torch.nn.functional import interpolate, max_pool2d
 
 from stratagem.core.errors import GeometryError
 from stratagem.networks.encoder import by_stage, cycled, expected, extractor, stages
-from stratagem.networks.names import UNET
 
-__all__ = ["ClassifierUnet", "Unet", "build", "settle"]
+__all__ = ["ClassifierUnet", "Unet", "classic", "on_classifier", "settle"]
 
 GROUPS = 8
 WIDTHS = (16, 32, 64, 128, 256)  # of a classifier's decoder, from the image's own size on
 
 
-def build(network: str, classes: int, *, width: int, depth: int, seed: int, channels: int = 3) -> nn.Module:
-    """A network with random weights that are a function of the seed.
+def classic(network: str, classes: int, *, width: int, depth: int, channels: int) -> "Unet":
+    """The classic U-Net, as the table of networks names it."""
+    return Unet(classes, width, depth, channels)
 
-    Parameters
-    ----------
-    network : str
-        ``unet``, or one of `stratagem.networks.names.CLASSIFIERS`.
-    classes : int
-        K, background counted.
-    width, depth : int
-        Of the classic U-Net: channels of the first level; number of poolings.
-    seed : int
-    channels : int
-        Of the images.
-    """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        if network == UNET:
-            return Unet(classes, width, depth, channels)
-        return ClassifierUnet(network, classes, channels)
+
+def on_classifier(network: str, classes: int, *, width: int, depth: int, channels: int) -> "ClassifierUnet":
+    """A U-Net on a classifier's encoder, as the table of networks names it."""
+    return ClassifierUnet(network, classes, channels)
 
 
 def settle(model: nn.Module, batches: Iterable[torch.Tensor]) -> None:
@@ -126,7 +113,7 @@ class ClassifierUnet(nn.Module):
     Parameters
     ----------
     name : str
-        One of `stratagem.networks.names.CLASSIFIERS`.
+        One of `stratagem.networks.classifiers.CLASSIFIERS`.
     classes : int
     channels : int
         Of the images.

@@ -46,7 +46,14 @@ class Stored:
 
 
 def write_page(stored: Stored, page: Path) -> None:
-    """Write the page."""
+    """Write the page.
+
+    Parameters
+    ----------
+    stored : Stored
+    page : path
+        The HTML file; appears whole or not at all.
+    """
     classes = stored.study["classes"]
     policies = [
         _policy(name, folder, stored.presets[name], classes) for name, folder in stored.policies.items()

@@ -19,14 +19,14 @@ from stratagem.comparison.savings import taught, told, worth
 from stratagem.core.files import replacing_folder, write_text
 from stratagem.data.sample import read_sample
 from stratagem.data.split import units
-from stratagem.evaluation.metrics import per_image
+from stratagem.evaluation.metrics import METRICS, per_image
 from stratagem.report import figures
 from stratagem.report.page import fill
 
 __all__ = ["Stored", "collapsed", "open_because", "render", "sentence", "starved"]
 
 TABLES = ("comparison", "scores", "sizes", "costs", "savings")
-NAMES = {"dice": "Dice", "iou": "IoU"}
+NAMES = {name: metric.label for name, metric in METRICS.items()}
 IMAGES = ("test image", "test images")
 GROUPS = ("group of test images", "groups of test images")
 RUN = ["strategy", "fold", "seed"]
@@ -80,13 +80,33 @@ class Stored:
 
     @property
     def unit(self) -> tuple[str, str]:
-        """What is counted in a comparison: one and many."""
+        """What is counted in a comparison: one and many.
+
+        Returns
+        -------
+        (str, str)
+            Groups of test images where `split.group` is set or several images make a unit; else test images.
+        """
         grouped = self.study["split"]["group"] or not units(pd.read_parquet(self.index)).is_unique
         return GROUPS if grouped else IMAGES
 
 
 def render(stored: Stored, page: Path, folder: Path) -> None:
-    """Write the page, and every figure as an SVG file of its own into the folder."""
+    """Write the page, and every figure as an SVG file of its own into the folder.
+
+    Parameters
+    ----------
+    stored : Stored
+    page : path
+        The HTML file; appears whole or not at all.
+    folder : path
+        Created, or replaced as a whole.
+
+    Raises
+    ------
+    DataError
+        If a test image that is shown, or its mask, cannot be read or changed its size since it was indexed.
+    """
     tables = {name: _table(stored.tables / f"{name}.csv") for name in TABLES}
     evaluation = pd.concat([pd.read_parquet(run / "evaluation.parquet") for run in stored.runs])
     records = [json.loads((run / "cost.json").read_text(encoding="utf-8")) for run in stored.runs]
@@ -101,6 +121,7 @@ def render(stored: Stored, page: Path, folder: Path) -> None:
         study=stored.study,
         version=stored.version,
         metric=NAMES[stored.metric],
+        metrics=NAMES,
         unit=stored.unit,
         few_steps=FEW_STEPS,
         strategies=_strategies(stored.study),
@@ -119,6 +140,13 @@ def sentence(row, unit: tuple[str, str] = IMAGES) -> str:
     """One row of the comparison in words: verdict, effect, interval, how many seeds and units.
 
     The interval is told up to what a difference of two scores can be, -1 to 1.
+
+    Parameters
+    ----------
+    row : row of comparison.csv
+        Of the primary endpoint, which alone has verdicts.
+    unit : (str, str)
+        What a unit is called: one, many.
     """
     metric = NAMES[row.metric]
     change = f"{metric} {row.reference_mean:.3f} → {row.mean:.3f} ({row.difference:+.3f}"
@@ -194,7 +222,18 @@ def _table(path: Path) -> pd.DataFrame:
 
 
 def starved(costs: pd.DataFrame) -> list[str]:
-    """A sentence for each strategy whose network waited for batches, with what would help."""
+    """A sentence for each strategy whose network waited for batches, with what would help.
+
+    Parameters
+    ----------
+    costs : DataFrame
+        Rows of costs.csv: ``strategy, waiting_share, loader_images_per_s, reading_share``.
+
+    Returns
+    -------
+    list of str
+        Strategies that waited for at most 2 % of the training time have none.
+    """
     return [
         f"{row.strategy} waited for batches in {100 * row.waiting_share:.0f} % of its training: one worker "
         f"of its loader makes {row.loader_images_per_s:.0f} images/s, and {100 * row.reading_share:.0f} % of "
@@ -211,6 +250,11 @@ def fates(records: list[dict]) -> list[str]:
     ----------
     records : list of dict
         The cost.json of every run.
+
+    Returns
+    -------
+    list of str
+        Empty where no run was interrupted or had an incident.
     """
     found = []
     for record in records:

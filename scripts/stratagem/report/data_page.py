@@ -59,10 +59,16 @@ class Stored:
 def render(stored: Stored, page: Path) -> None:
     """Write the page.
 
+    Parameters
+    ----------
+    stored : Stored
+    page : path
+        The HTML file; appears whole or not at all.
+
     Raises
     ------
     DataError
-        If an image or mask changed since it was indexed.
+        If an image or mask that is shown cannot be read, or changed its size since it was indexed.
     """
     index, splits = pd.read_parquet(stored.index), pd.read_parquet(stored.splits)
     names = stored.study["classes"]
@@ -95,6 +101,15 @@ def render(stored: Stored, page: Path) -> None:
 def class_table(index: pd.DataFrame, splits: pd.DataFrame, names: list[str]) -> pd.DataFrame:
     """What the set holds of each class.
 
+    Parameters
+    ----------
+    index : DataFrame
+        See `stratagem.data.index`.
+    splits : DataFrame
+        ``sample, fold, part``.
+    names : list of str
+        Of the classes, by index; the first is the background.
+
     Returns
     -------
     DataFrame
@@ -121,6 +136,13 @@ def class_table(index: pd.DataFrame, splits: pd.DataFrame, names: list[str]) -> 
 
 def part_table(index: pd.DataFrame, splits: pd.DataFrame) -> list[dict]:
     """What each part of each fold holds.
+
+    Parameters
+    ----------
+    index : DataFrame
+        See `stratagem.data.index`.
+    splits : DataFrame
+        ``sample, fold, part``.
 
     Returns
     -------

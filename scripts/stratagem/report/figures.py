@@ -21,6 +21,7 @@ from matplotlib.figure import Figure
 from skimage.segmentation import find_boundaries
 
 from stratagem.data.labels import IGNORE
+from stratagem.evaluation.metrics import METRICS
 
 __all__ = [
     "changed",
@@ -54,7 +55,20 @@ FILLED = 0.35  # share of its class's colour in a filled pixel
 
 
 def effects(comparison: pd.DataFrame, margin: float) -> str:
-    """Differences with their intervals, the margin as a band; rows of the primary endpoint."""
+    """Differences with their intervals, the margin as a band; rows of the primary endpoint.
+
+    Parameters
+    ----------
+    comparison : DataFrame
+        ``strategy, reference, metric, difference, low, high, verdict``; no line is drawn where `low` is NaN.
+    margin : float
+        Differences within plus or minus this are no difference.
+
+    Returns
+    -------
+    str
+        SVG.
+    """
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(figsize=(WIDTH_IN, 0.9 + 0.42 * len(comparison)), layout="constrained")
         axes.axvspan(-margin, margin, color="#e2e8f0", label=f"no difference (±{margin:g})")
@@ -66,14 +80,27 @@ def effects(comparison: pd.DataFrame, margin: float) -> str:
         names = [f"{row.strategy} − {row.reference}" for row in comparison.itertuples()]
         axes.set_yticks(range(len(names)), names)
         axes.set_ylim(max(len(names), 1) - 0.5, -0.5)
-        metric = comparison["metric"].iat[0].capitalize() if len(comparison) else ""
-        axes.set_xlabel(f"difference of {metric.replace('Iou', 'IoU')}, simultaneous 95 % interval")
+        metric = METRICS[comparison["metric"].iat[0]].label if len(comparison) else ""
+        axes.set_xlabel(f"difference of {metric}, simultaneous 95 % interval")
         axes.legend(loc="best", frameon=False)
         return _svg(figure)
 
 
 def pairs(differences: pd.DataFrame, unit: str = "test image") -> str:
-    """Every paired difference: ``strategy, reference, unit, difference`` (mean over seeds)."""
+    """Every paired difference: ``strategy, reference, unit, difference`` (mean over seeds).
+
+    Parameters
+    ----------
+    differences : DataFrame
+        A row a strategy and unit.
+    unit : str
+        What one is called.
+
+    Returns
+    -------
+    str
+        SVG.
+    """
     names = list(differences["strategy"].unique())
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(figsize=(WIDTH_IN, 0.9 + 0.42 * len(names)), layout="constrained")
@@ -90,7 +117,20 @@ def pairs(differences: pd.DataFrame, unit: str = "test image") -> str:
 
 
 def runs(scores: pd.DataFrame, metric: str) -> str:
-    """The endpoint of every run: ``strategy, score, collapsed``; a collapsed run is a cross."""
+    """The endpoint of every run: ``strategy, score, collapsed``; a collapsed run is a cross.
+
+    Parameters
+    ----------
+    scores : DataFrame
+        A row a run; `score` 0 to 1, `collapsed` bool.
+    metric : str
+        As the axis shows it: ``Dice``.
+
+    Returns
+    -------
+    str
+        SVG.
+    """
     names = list(scores["strategy"].unique())
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(figsize=(WIDTH_IN, 0.9 + 0.36 * len(names)), layout="constrained")
@@ -106,7 +146,19 @@ def runs(scores: pd.DataFrame, metric: str) -> str:
 
 
 def curves(histories: pd.DataFrame) -> str:
-    """Validation Dice against the share of the budget: a thin line a run, a thick one their mean."""
+    """Validation Dice against the share of the budget: a thin line a run, a thick one their mean.
+
+    Parameters
+    ----------
+    histories : DataFrame
+        ``strategy, fold, seed, share, val_dice``: a row a validation, those of a run in order; `share` is 0
+        to 1.
+
+    Returns
+    -------
+    str
+        SVG.
+    """
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(
             figsize=_beside_legend(histories["strategy"].nunique(), 3.6), layout="constrained"
@@ -125,7 +177,22 @@ def curves(histories: pd.DataFrame) -> str:
 
 
 def cost(costs: pd.DataFrame, means: pd.Series, metric: str) -> str:
-    """The endpoint (mean by strategy) against CPU seconds a run, a source's pretraining as a tail."""
+    """The endpoint (mean by strategy) against CPU seconds a run, a source's pretraining as a tail.
+
+    Parameters
+    ----------
+    costs : DataFrame
+        ``strategy, cpu_s, pretraining_cpu_s``; the last is NaN where there is no source.
+    means : Series of float
+        By strategy.
+    metric : str
+        As the axis shows it: ``Dice``.
+
+    Returns
+    -------
+    str
+        SVG.
+    """
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(figsize=_beside_legend(len(costs), 3.2), layout="constrained")
         for colour, row in zip(_colours(), costs.itertuples(), strict=False):
@@ -144,6 +211,20 @@ def transfer(savings: pd.DataFrame, metric: str, margin: float) -> str:
 
     ``arm, budget_share, budget_images, train_images, difference, low, high`` of
     `stratagem.comparison.savings.savings`.
+
+    Parameters
+    ----------
+    savings : DataFrame
+        A row a strategy; no line is drawn where `low` is NaN.
+    metric : str
+        As the axis shows it: ``Dice``.
+    margin : float
+        Differences within plus or minus this are no difference.
+
+    Returns
+    -------
+    str
+        SVG.
     """
     with plt.rc_context(STYLE):
         arms = list(savings.groupby(["arm", "budget_share"], sort=False))
@@ -192,7 +273,20 @@ def sample(image: np.ndarray, mask: np.ndarray) -> str:
 
 
 def changed(image: np.ndarray, mask: np.ndarray, other: np.ndarray, other_mask: np.ndarray) -> str:
-    """An image and what a transform made of it, with the outlines of their classes."""
+    """An image and what a transform made of it, with the outlines of their classes.
+
+    Parameters
+    ----------
+    image, other : uint8, (H, W, 3)
+        Before and after.
+    mask, other_mask : uint8, (H, W)
+        Theirs; 0 and 255 have no outline.
+
+    Returns
+    -------
+    str
+        SVG.
+    """
     return _panels({"as it is": _outlined(image, mask), "changed": _outlined(other, other_mask)}, letters=13)
 
 
@@ -214,7 +308,18 @@ def sheet(rows: list[list[tuple[np.ndarray, np.ndarray]]]) -> str:
 
 
 def sizes(table: pd.DataFrame) -> str:
-    """A point a size, larger where more images have it: ``height, width, images``."""
+    """A point a size, larger where more images have it: ``height, width, images``.
+
+    Parameters
+    ----------
+    table : DataFrame
+        A row a size, in pixels; `images` counts those that have it.
+
+    Returns
+    -------
+    str
+        SVG.
+    """
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(figsize=(WIDTH_IN, 3.6), layout="constrained")
         area = 15 + 300 * table["images"] / table["images"].max()
@@ -227,7 +332,17 @@ def sizes(table: pd.DataFrame) -> str:
 
 
 def class_colour(number: int) -> str:
-    """The colour of a class's outline, as ``#rrggbb``."""
+    """The colour of a class's outline, as ``#rrggbb``.
+
+    Parameters
+    ----------
+    number : int
+        Index of the class; colours come again after ten.
+
+    Returns
+    -------
+    str
+    """
     return to_hex(CLASS_COLOURS[number % len(CLASS_COLOURS)])
 
 

@@ -21,6 +21,11 @@ def fill(name: str, /, **values) -> str:
         Of the template, without ``.html``.
     **values
         What the template names; one that is missing is an error.
+
+    Raises
+    ------
+    jinja2.UndefinedError
+        If the template names a value that is not given.
     """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),

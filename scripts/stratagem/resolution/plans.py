@@ -6,13 +6,7 @@ middle, filled up. Every plan but `tile` has one window, the whole image. `forwa
 the mask into a window's frame, `inverse` brings per-class scores back to the window's own part of the
 image; where a plan does not resample, that way is exact.
 
-    native      the image's own size
-    resize      one size for all
-    pad         the largest height and width of the set, or a given size, by filling up
-    letterbox   one size for all, keeping the aspect: the longer side fits, the rest is filled up
-    bucket      the smallest of a few frames that holds the image, by filling up
-    tile        overlapping windows of one size
-    rescale     one physical size of a pixel
+A new plan is two functions (its windows, its fit) and a row of `PLANS`.
 
 Frames are multiples of the stride. An image too large for a frame keeps its own size: it is never cut
 or shrunk in silence. An image is resampled by area where it shrinks and linearly where it grows; labels
@@ -21,20 +15,26 @@ prediction the probabilities are brought back before the class is taken. What is
 in the mask. Sizes are (height, width) in pixels.
 """
 
+from __future__ import annotations
+
 import itertools
 import math
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-import torch
-from torch.nn.functional import interpolate
 
+from stratagem.core.axis import Axis
 from stratagem.core.errors import GeometryError
 from stratagem.data.labels import IGNORE
 
-__all__ = ["Plan", "Window", "fit"]
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["PLANS", "Kind", "Plan", "Window", "Wish", "fit"]
 
 Size = tuple[int, int]
 
@@ -78,7 +78,7 @@ class Plan:
     Attributes
     ----------
     plan : str
-        One of those of the module's docstring.
+        One of `PLANS`.
     stride : int
         The sides of every frame are multiples of this.
     frames : tuple of (int, int)
@@ -112,7 +112,7 @@ class Plan:
         GeometryError
             If the plan is `rescale` and the size of the image's pixels is not known.
         """
-        return _WINDOWS[self.plan](self, (height, width), pixel_size)
+        return PLANS[self.plan].windows(self, (height, width), pixel_size)
 
     def forward(self, image: np.ndarray, window: Window) -> np.ndarray:
         """A window of an image, uint8 (H, W, C), in its frame, uint8 (FH, FW, C)."""
@@ -129,6 +129,10 @@ class Plan:
         scores = scores[:, top : top + height, left : left + width]
         if not window.resamples:
             return scores
+        from torch.nn.functional import (
+            interpolate,  # here: a study is read, and its plans fitted, without torch
+        )
+
         return interpolate(scores[None], window.part, mode="bilinear", antialias=True)[0]
 
     def as_record(self) -> dict:
@@ -136,7 +140,7 @@ class Plan:
         return asdict(self)
 
     @classmethod
-    def from_record(cls, record: dict) -> "Plan":
+    def from_record(cls, record: dict) -> Plan:
         """The plan that `as_record` wrote."""
         return cls(**record | {"frames": tuple(tuple(frame) for frame in record["frames"])})
 
@@ -194,92 +198,95 @@ def _tile(plan: Plan, size: Size, _) -> list[Window]:
     return [Window(top, left, part, part, frame) for top, left in itertools.product(tops, lefts)]
 
 
-_WINDOWS = {
-    "native": _native,
-    "resize": _resize,
-    "pad": _bucket,  # of one frame
-    "letterbox": _letterbox,
-    "bucket": _bucket,
-    "tile": _tile,
-    "rescale": _rescale,
-}
+@dataclass(frozen=True)
+class Wish:
+    """What a plan is fitted on.
 
-
-def fit(
-    plan: str,
-    sizes: np.ndarray,
-    stride: int,
-    *,
-    size: Size | None = None,
-    fit: str | None = None,
-    max_pixels: int | None = None,
-    buckets: int = 4,
-    pixel_size: float | None = None,
-    pixel_sizes: np.ndarray | None = None,
-    **options,
-) -> Plan:
-    """A plan for a data set.
-
-    Parameters
+    Attributes
     ----------
-    plan : str
     sizes : int, (N, 2)
         Height and width of every sample.
     stride : int
         What the deepest network of the study needs.
-    size : (int, int), optional
-        Of `resize`, `letterbox`, `pad`, `tile`.
-    fit : str, optional
+    size : (int, int) or None
+        Of the frame; without it, it is fitted.
+    fit : str or None
         Without `size`: ``median``, ``largest`` or a percentile (``p90``) of the set.
-    max_pixels : int, optional
+    max_pixels : int or None
         A fitted size of more is shrunk to this, keeping its aspect.
     buckets : int
-        How many frames `bucket` may have.
-    pixel_size : float, optional
-        Of `rescale`; without it the median of the set.
-    pixel_sizes : float, (N,), optional
+        How many frames there may be.
+    pixel_size : float or None
+        Of a pixel in the frame; without it the median of the set.
+    pixel_sizes : float, (N,), or None
         Of every sample.
-    **options
-        `overlap`, `fill`, `mask`: see `Plan`.
-
-    Raises
-    ------
-    GeometryError
-        If the plan is `rescale` and the size of a sample's pixels is not known.
     """
-    if plan == "native":
-        found = {"why": f"every image at its own size, filled up to {stride}"}
-    elif plan == "rescale":
-        found = _fit_pixel_size(pixel_size, pixel_sizes)
-    elif plan == "bucket":
-        found = _fit_buckets(sizes, stride, buckets)
-    elif size is not None:
-        found = {"frames": (tuple(size),), "why": "as the study asks" + _too_large(plan, sizes, size)}
-    else:
-        found = _fit_size(plan, sizes, stride, fit or ("largest" if plan == "pad" else "median"), max_pixels)
-    return Plan(plan, stride, **found, **options)
+
+    sizes: np.ndarray
+    stride: int
+    size: Size | None = None
+    fit: str | None = None
+    max_pixels: int | None = None
+    buckets: int = 4
+    pixel_size: float | None = None
+    pixel_sizes: np.ndarray | None = None
 
 
-def _fit_size(plan: str, sizes: np.ndarray, stride: int, fit: str, max_pixels: int | None) -> dict:
+@dataclass(frozen=True)
+class Kind:
+    """One row of the table of plans.
+
+    Attributes
+    ----------
+    description : str
+    windows : function
+        From a plan, an image's height and width, and the size of its pixels, to its windows.
+    fit : function
+        From a `Wish` to what of a `Plan` it decides: ``frames`` or ``pixel_size``, and ``why``.
+    keys : frozenset of str
+        The keys of the config that are its own.
+    """
+
+    description: str
+    windows: Callable[[Plan, Size, float], list[Window]]
+    fit: Callable[[Wish], dict]
+    keys: frozenset[str] = frozenset()
+
+
+def _fit_nothing(wish: Wish) -> dict:
+    return {"why": f"every image at its own size, filled up to {wish.stride}"}
+
+
+def _fit_median(wish: Wish) -> dict:
+    return _as_asked(wish) or _fit_size(wish, wish.fit or "median", whole_strides=True)
+
+
+def _fit_largest(wish: Wish) -> dict:
+    found = _as_asked(wish) or _fit_size(wish, wish.fit or "largest", whole_strides=False)
+    count = int((wish.sizes > np.array(found["frames"][0])).any(axis=1).sum())
+    return found | {"why": found["why"] + (f"; {count} larger ones keep their own size" if count else "")}
+
+
+def _as_asked(wish: Wish) -> dict | None:
+    return None if wish.size is None else {"frames": (tuple(wish.size),), "why": "as the study asks"}
+
+
+def _fit_size(wish: Wish, fit: str, *, whole_strides: bool) -> dict:
+    """The median, largest or another size of the set, shrunk where it is too large."""
     rank = {"median": 50, "largest": 100}.get(fit) or float(fit[1:])
-    found = np.percentile(sizes, rank, axis=0)
-    why = f"{fit} height and width of {len(sizes)} images"
-    if max_pixels is not None and found.prod() > max_pixels:
-        found = found * math.sqrt(max_pixels / found.prod())
-        why += f", shrunk to {max_pixels} pixels"
-    if plan != "pad":  # a multiple of the stride needs no filling up
-        found = np.maximum(1, np.round(found / stride)) * stride
-        why += f", rounded to {stride}"
-    frame = tuple(math.ceil(side) for side in found)
-    return {"frames": (frame,), "why": why + _too_large(plan, sizes, frame)}
+    found = np.percentile(wish.sizes, rank, axis=0)
+    why = f"{fit} height and width of {len(wish.sizes)} images"
+    if wish.max_pixels is not None and found.prod() > wish.max_pixels:
+        found = found * math.sqrt(wish.max_pixels / found.prod())
+        why += f", shrunk to {wish.max_pixels} pixels"
+    if whole_strides:  # a multiple of the stride needs no filling up
+        found = np.maximum(1, np.round(found / wish.stride)) * wish.stride
+        why += f", rounded to {wish.stride}"
+    return {"frames": (tuple(math.ceil(side) for side in found),), "why": why}
 
 
-def _too_large(plan: str, sizes: np.ndarray, frame: Size) -> str:
-    count = int((sizes > np.array(frame)).any(axis=1).sum()) if plan == "pad" else 0
-    return f"; {count} larger ones keep their own size" if count else ""
-
-
-def _fit_pixel_size(pixel_size: float | None, pixel_sizes: np.ndarray | None) -> dict:
+def _fit_pixel_size(wish: Wish) -> dict:
+    pixel_sizes = wish.pixel_sizes
     if pixel_sizes is None or not (pixel_sizes > 0).all():
         missing = "all" if pixel_sizes is None else int((~(pixel_sizes > 0)).sum())
         raise GeometryError(
@@ -288,19 +295,19 @@ def _fit_pixel_size(pixel_size: float | None, pixel_sizes: np.ndarray | None) ->
             where="the resolution plan `rescale`",
             remedy="Give every image its `pixel_size` in the sample sheet, or use another plan.",
         )
-    if pixel_size is not None:
-        return {"pixel_size": pixel_size, "why": "as the study asks"}
+    if wish.pixel_size is not None:
+        return {"pixel_size": wish.pixel_size, "why": "as the study asks"}
     median = float(np.median(pixel_sizes))
     return {"pixel_size": median, "why": f"median of the pixels of {len(pixel_sizes)} images"}
 
 
-def _fit_buckets(sizes: np.ndarray, stride: int, buckets: int) -> dict:
+def _fit_buckets(wish: Wish) -> dict:
     """Few frames: again and again the two are joined whose common frame adds the fewest pixels."""
-    step, frames = stride, _frames(sizes, stride)
+    sizes, step, frames = wish.sizes, wish.stride, _frames(wish.sizes, wish.stride)
     while len(frames) > KINDS_OF_FRAME:
         step *= 2
         frames = _frames(sizes, step)
-    while len(frames) > buckets:
+    while len(frames) > wish.buckets:
         one, other = min(itertools.combinations(sorted(frames), 2), key=lambda pair: _added(frames, *pair))
         count = frames.pop(one) + frames.pop(other)
         frames[_union(one, other)] += count
@@ -363,3 +370,65 @@ def _by_area(mask: np.ndarray, size: Size) -> np.ndarray:
     labels = np.unique(mask)
     covered = [_resized((mask == label).astype(np.float32), size) for label in labels]
     return labels[np.argmax(covered, axis=0)]
+
+
+SIZED = frozenset({"size", "fit", "max_pixels"})
+PLANS: Axis[Kind] = Axis(
+    "resolution plan",
+    {
+        "native": Kind("own size.", _native, _fit_nothing),
+        "resize": Kind("one size, by interpolation.", _resize, _fit_median, SIZED | {"mask"}),
+        "pad": Kind(
+            "the largest size, by filling up.", _bucket, _fit_largest, SIZED
+        ),  # a bucket of one frame
+        "letterbox": Kind(
+            "the longer side resized, the rest filled up.", _letterbox, _fit_median, SIZED | {"mask"}
+        ),
+        "bucket": Kind(
+            "a few frames, each image in the smallest that holds it.",
+            _bucket,
+            _fit_buckets,
+            frozenset({"buckets"}),
+        ),
+        "tile": Kind("overlapping windows.", _tile, _fit_median, SIZED | {"overlap"}),
+        "rescale": Kind(
+            "one physical size of a pixel.", _rescale, _fit_pixel_size, frozenset({"pixel_size", "mask"})
+        ),
+    },
+)
+
+
+def fit(
+    plan: str,
+    sizes: np.ndarray,
+    stride: int,
+    *,
+    overlap: float = 0.0,
+    fill: str = "constant",
+    mask: str = "nearest",
+    **wish,
+) -> Plan:
+    """A plan for a data set.
+
+    Parameters
+    ----------
+    plan : str
+        One of `PLANS`.
+    sizes : int, (N, 2)
+        Height and width of every sample.
+    stride : int
+        What the deepest network of the study needs.
+    overlap, fill, mask
+        See `Plan`.
+    **wish
+        The rest of a `Wish`.
+
+    Raises
+    ------
+    GeometryError
+        If the plan is `rescale` and the size of a sample's pixels is not known.
+    UnknownNameError
+        If there is no such plan.
+    """
+    found = PLANS[plan].fit(Wish(sizes, stride, **wish))
+    return Plan(plan, stride, **found, overlap=overlap, fill=fill, mask=mask)

@@ -11,9 +11,11 @@ import numpy as np
 import pandas as pd
 
 from stratagem.core.files import remove_partial, replacing_folder, write_table
+from stratagem.evaluation.held_out import HeldOut
 from stratagem.evaluation.metrics import as_counts
 from stratagem.networks.execution import choose
-from stratagem.runs.train import Inputs, examine, load_model
+from stratagem.runs.inputs import Inputs
+from stratagem.runs.network import load_model, predictor
 from stratagem.study.declaration import Recipe
 
 __all__ = ["evaluate"]
@@ -46,15 +48,13 @@ def evaluate(
     execution = execution.exact() if exact else execution
     network = load_model(recipe, model, execution)
     keys = {"strategy": recipe.name, "fold": recipe.fold, "seed": recipe.seed}
-    classes = len(recipe.classes)
+    images = HeldOut(inputs.of_part("test", recipe.fold), len(recipe.classes))
     evaluations, confusions = [], []
     with replacing_folder(folder / "predictions") as pictures:
-        for sample, predicted, matrix in examine(
-            network, inputs.of_part("test", recipe.fold), inputs, execution, classes
-        ):
-            evaluations.append(as_counts(sample, matrix))
-            confusions.append(_as_pairs(sample, matrix))
-            _save(predicted, pictures / f"{sample}.png")
+        for look in images.looks(predictor(network, recipe, inputs, execution)):
+            evaluations.append(as_counts(look.sample, look.confusion))
+            confusions.append(_as_pairs(look.sample, look.confusion))
+            _save(look.predicted, pictures / f"{look.sample}.png")
     log.info("%d test images", len(evaluations))
     write_table(_keyed(evaluations, keys), folder / "evaluation.parquet")
     write_table(_keyed(confusions, keys), folder / "confusion.parquet")

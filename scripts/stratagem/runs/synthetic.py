@@ -10,7 +10,7 @@ from stratagem.augmentation.on_cpu import exchange
 from stratagem.core.errors import DataError
 from stratagem.core.files import replacing
 from stratagem.loading.synthesis import Synthesis
-from stratagem.runs.train import Inputs, storage_of
+from stratagem.runs.inputs import Inputs, storage_of
 from stratagem.study.declaration import Recipe
 
 __all__ = ["make", "write_synthetic"]

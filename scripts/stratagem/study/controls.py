@@ -2,7 +2,7 @@
 
 import itertools
 
-from stratagem.networks.names import UNET
+from stratagem.networks.table import UNET
 from stratagem.study.declaration import Strategy, Study
 
 __all__ = ["with_controls"]

@@ -19,6 +19,7 @@ from pydantic import (
     ConfigDict,
     Discriminator,
     Field,
+    SerializerFunctionWrapHandler,
     StringConstraints,
     Tag,
     WithJsonSchema,
@@ -29,7 +30,11 @@ from pydantic import (
 
 from stratagem.augmentation.presets import PRESETS
 from stratagem.augmentation.transforms import TRANSFORMS, Strength
-from stratagem.networks.names import CLASSIFIERS, STRIDE, UNET
+from stratagem.evaluation.metrics import METRICS
+from stratagem.networks.table import NETWORKS, UNET
+from stratagem.resolution.plans import PLANS
+from stratagem.training.losses import CLASS_WEIGHTS, LOSSES
+from stratagem.transfer.freezing import FREEZES
 from stratagem.transfer.origin import is_address, is_published
 
 __all__ = [
@@ -63,9 +68,9 @@ Probability = Annotated[float, Field(ge=0, le=1)]
 
 
 def _network(given: str) -> str:
-    if given == UNET or given in CLASSIFIERS:
+    if given in NETWORKS:
         return given
-    close = difflib.get_close_matches(given, sorted(CLASSIFIERS), n=3)
+    close = difflib.get_close_matches(given, NETWORKS, n=3)
     hint = f"perhaps {', '.join(close)}" if close else "docs/transfer.md lists them"
     raise ValueError(f"expected {UNET} or a classifier of torchvision's, but found {given!r}; {hint}")
 
@@ -110,15 +115,7 @@ ValueOrColour = Annotated[
 ]
 
 # Which keys belong to which plan, to which encoding, beside those that belong to all.
-PLAN_KEYS = {
-    "native": set(),
-    "resize": {"size", "fit", "max_pixels", "mask"},
-    "pad": {"size", "fit", "max_pixels"},
-    "letterbox": {"size", "fit", "max_pixels", "mask"},
-    "bucket": {"buckets"},
-    "tile": {"size", "fit", "max_pixels", "overlap"},
-    "rescale": {"pixel_size", "mask"},
-}
+PLAN_KEYS = {name: set(kind.keys) for name, kind in PLANS.items()}
 LABEL_KEYS = {
     "auto": set(),
     "indices": set(),
@@ -183,6 +180,12 @@ class Unet(Options):
 class Training(Options):
     """What the train loop needs, the same for every strategy unless one says otherwise."""
 
+    loss: Literal[tuple(LOSSES)] = Field(
+        "cross-entropy-dice", description=f"What is made small. {LOSSES.described()}"
+    )
+    class_weights: Literal[tuple(CLASS_WEIGHTS)] = Field(
+        "none", description=f"What each class weighs in the loss. {CLASS_WEIGHTS.described()}"
+    )
     learning_rate: float = Field(
         1e-3,
         gt=0,
@@ -200,9 +203,17 @@ class Training(Options):
     memory_mb: int | None = Field(
         None,
         ge=1,
-        description="What a training job on a CPU may hold; batches pass in smaller parts to stay below. "
-        "Without it nothing bounds it. On a GPU its own memory is the bound.",
+        description="What a job on a CPU may hold; batches, and held-out images, pass in smaller parts to "
+        "stay below. Without it nothing bounds training, and 3000 prediction. On a GPU its own memory is the "
+        "bound.",
     )
+
+    @model_serializer(mode="wrap")
+    def _without_new_defaults(self, written: SerializerFunctionWrapHandler) -> dict:
+        """Keys that came after 0.2 are written where they are set, so that older runs need not train anew."""
+        record = written(self)
+        added = {name: type(self).model_fields[name].default for name in ("loss", "class_weights")}
+        return {key: value for key, value in record.items() if key not in added or value != added[key]}
 
 
 class Labels(Options):
@@ -257,11 +268,9 @@ LabelsOrWord = Annotated[Labels, BeforeValidator(_from_word, json_schema_input_t
 class Resolution(Options):
     """How images of many sizes are brought into the network's frame."""
 
-    plan: Literal["native", "resize", "pad", "letterbox", "bucket", "tile", "rescale"] = Field(
-        description="native: own size. resize: one size, by interpolation. pad: the largest size, by filling "
-        "up. letterbox: the longer side resized, the rest filled up. bucket: a few frames, each image in the "
-        "smallest that holds it. tile: overlapping windows. rescale: one physical size of a pixel. All are "
-        "filled up to the stride and brought back to the image's own size."
+    plan: Literal[tuple(PLANS)] = Field(
+        description=f"{PLANS.described()} All are filled up to the stride, and brought back to the image's "
+        "own size."
     )
     size: tuple[Side, Side] | None = Field(None, description="Height and width in pixels.")
     fit: Annotated[str, StringConstraints(pattern=FIT)] | None = Field(
@@ -489,7 +498,7 @@ class Init(Options):
     """Where the first weights come from, and which of them learn."""
 
     source: Name = Field(description="A name under `sources`.")
-    freeze: Literal["none", "encoder", "all-but-last", "gradual"] = Field(
+    freeze: Literal[tuple(FREEZES)] = Field(
         "none",
         description="What stays as it was taken: none; encoder; all-but-last: all but the new last layer; "
         "gradual: all taken layers at first, which then open one after the other from the last to the first.",
@@ -612,7 +621,7 @@ class Report(Options):
     """What the comparison decides and the report shows."""
 
     baseline: Name = Field("baseline", description="The strategy that others are compared with.")
-    metric: Literal["dice", "iou"] = Field(
+    metric: Literal[tuple(METRICS)] = Field(
         "dice", description="Primary endpoint: per image, mean over foreground classes present."
     )
     margin: float = Field(
@@ -673,8 +682,8 @@ class Study(DataSet):
     def stride(self, resolution: str) -> int:
         """Pixels: what a frame's sides are multiples of, for all networks that use the resolution."""
         users = [strategy for strategy in self.strategies.values() if strategy.resolution == resolution]
-        deep = any(strategy.network != UNET for strategy in users)
-        return max(2**self.unet.depth, STRIDE if deep else 1)
+        networks = {UNET, *(strategy.network for strategy in users)}
+        return max(NETWORKS[network].stride(self.unet.depth) for network in networks)
 
     def run(self, strategy: str, fold: int, seed: int) -> Recipe:
         """The recipe of one run of a strategy."""

@@ -18,7 +18,7 @@ from stratagem.core.job import require_threads
 from stratagem.data.demo import DOMAINS
 from stratagem.data.image import EXTENSIONS
 from stratagem.data.sample import fingerprint, listed_images
-from stratagem.networks.names import UNET
+from stratagem.networks.table import UNET
 from stratagem.study.declaration import (
     DataSet,
     DataSource,

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from stratagem.augmentation.transforms import Policy, unsafe
 from stratagem.core.errors import ConfigError
-from stratagem.networks.names import UNET
+from stratagem.networks.table import UNET
 from stratagem.study.controls import with_controls
 from stratagem.study.declaration import (
     PATTERNS,

@@ -15,7 +15,8 @@ import torch
 from stratagem.core.errors import TrainingError
 from stratagem.loading.loader import Batch
 from stratagem.networks.execution import Execution
-from stratagem.training.loop import Options, gradients
+from stratagem.training.gradients import gradients
+from stratagem.training.options import Options
 from stratagem.training.progress import Progress
 
 __all__ = ["make_room", "reckoned_mb"]
@@ -50,7 +51,8 @@ def make_room(progress: Progress, shapes: np.ndarray, options: Options, executio
     before = progress.traces()
     options.freezing.apply(progress.model, 1.0)  # when all is open that ever is
     try:
-        pixels = _pixels_with_room(progress, shapes, options, execution)
+        with torch.random.fork_rng():  # whatever a network of the user's draws
+            pixels = _pixels_with_room(progress, shapes, options, execution)
     finally:
         progress.remove_traces(before)
     if torch.cuda.is_initialized():

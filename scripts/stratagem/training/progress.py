@@ -8,11 +8,14 @@ position is their record.
 import copy
 import logging
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 
 import torch
+from torchvision.ops import StochasticDepth
 
 from stratagem.core.signals import uninterrupted
+from stratagem.loading.loader import Batch
 from stratagem.networks.execution import device_mb, memory_mb
 from stratagem.training.records import State
 
@@ -20,6 +23,8 @@ __all__ = ["Progress", "Spent"]
 
 log = logging.getLogger("stratagem")
 
+# Layers that draw by chance in training; others a network of this package does not have.
+DRAWING = (torch.nn.modules.dropout._DropoutNd, StochasticDepth)
 POSITION = ["images", "steps", "pixels", "epochs", "losses"]  # of what is spent; the rest is cost
 
 
@@ -65,6 +70,18 @@ class Spent:
     shown_pixels: int = 0
     losses: list[float] = field(default_factory=list, repr=False)
 
+    def count(self, whole: Batch, batch: Batch, loss: float) -> None:
+        """One more step: a batch as it came, and what of it was trained on."""
+        self.losses.append(loss)
+        self.images += len(batch)
+        self.steps += 1
+        self.pixels += batch.mask.size
+        self.shown += len(batch)
+        self.shown_pixels += batch.mask.size
+        self.epochs = batch.epoch + 1
+        self.making_s += whole.making_s
+        self.reading_s += whole.reading_s
+
 
 class Progress:
     """The state of one run.
@@ -104,6 +121,11 @@ class Progress:
         self.micro_batch_pixels = micro_batch_pixels
         self.spent, self.rows, self.incidents = Spent(), [], []
         self.stops, self.anchored, self.exact = 0, 0, False
+        _allocate_moments(optimizer)
+        self._draws = any(isinstance(module, DRAWING) for module in model.modules())
+        self._moving = [
+            module for module in model.modules() if getattr(module, "running_mean", None) is not None
+        ]
         self._cpu_s = time.process_time() if since is None else since
 
     def look(self) -> None:
@@ -153,17 +175,27 @@ class Progress:
         log.warning("%s", said)
 
     def traces(self) -> dict[str, torch.Tensor]:
-        """What a step changes before its update, copied: generators, and the network's own statistics."""
-        buffers = {f"buffer.{name}": buffer.clone() for name, buffer in self.model.named_buffers()}
-        return self._generators() | buffers
+        """What a step changes before its update, copied.
+
+        That is: the generators, where layers draw; statistics, where normalisation is learning them.
+        """
+        moved = {f"buffer.{name}": buffer.clone() for name, buffer in self._moving_buffers()}
+        return (self._generators() if self._draws else {}) | moved
 
     def remove_traces(self, before: dict[str, torch.Tensor]) -> None:
         """Make it as if no step had been tried since `traces`."""
         with uninterrupted():
-            self._set_generators(before)
-            for name, buffer in self.model.named_buffers():
+            if self._draws:
+                self._set_generators(before)
+            for name, buffer in self._moving_buffers():
                 buffer.copy_(before[f"buffer.{name}"])
             self.model.zero_grad(set_to_none=True)
+
+    def _moving_buffers(self) -> Iterator[tuple[str, torch.Tensor]]:
+        """The statistics of normalisation that is in training mode: those that a step changes."""
+        for number, module in enumerate(self._moving):
+            if module.training:
+                yield from ((f"{number}.{name}", buffer) for name, buffer in module.named_buffers())
 
     def _generators(self) -> dict[str, torch.Tensor]:
         found = {"generator.cpu": torch.get_rng_state()}
@@ -179,6 +211,20 @@ class Progress:
     @property
     def _on_cuda(self) -> bool:
         return next(self.model.parameters()).is_cuda
+
+
+def _allocate_moments(optimizer: torch.optim.Optimizer) -> None:
+    """Give AdamW its moments before the first step, so that no update can run out of memory half-way.
+
+    They are those that its first step would make: zeros.
+    """
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            optimizer.state[parameter] = {
+                "step": torch.zeros((), dtype=torch.float32, device=parameter.device),
+                "exp_avg": torch.zeros_like(parameter, memory_format=torch.preserve_format),
+                "exp_avg_sq": torch.zeros_like(parameter, memory_format=torch.preserve_format),
+            }
 
 
 def _plain(tensor: torch.Tensor) -> torch.Tensor:

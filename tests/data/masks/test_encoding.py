@@ -9,10 +9,10 @@ import pytest
 import yaml
 
 from stratagem.core.errors import DataError
-from stratagem.data.masks.encoding import colour_counts, indices, infer, looks_inverted
 from stratagem.data.labels import IGNORE, Encoding, RawMask, to_classes, unite
-from stratagem.data.masks.recognition import recognise
+from stratagem.data.masks.encoding import colour_counts, indices, infer, looks_inverted
 from stratagem.data.masks.evidence import Summary, piece_of, summarise
+from stratagem.data.masks.recognition import recognise
 
 TWO = ["background", "nucleus"]
 THREE = ["background", "nucleus", "edge"]

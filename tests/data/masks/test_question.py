@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from stratagem.core.errors import DataError
-from stratagem.data.masks.evidence import area_of, total_counts
+from stratagem.data.masks.evidence import Summary, area_of, total_counts
 from stratagem.data.masks.question import (
     LISTED,
     colour_lines,
@@ -28,7 +28,6 @@ from stratagem.data.masks.question import (
     two_readings,
     value_lines,
 )
-from stratagem.data.masks.evidence import Summary
 
 TWO = ["background", "nucleus"]
 THREE = ["background", "nucleus", "edge"]

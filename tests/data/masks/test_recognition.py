@@ -10,8 +10,8 @@ import yaml
 
 from stratagem.core.errors import DataError
 from stratagem.data.labels import IGNORE, Encoding, RawMask, to_classes
-from stratagem.data.masks.recognition import recognise, undeclared
 from stratagem.data.masks.evidence import Summary, piece_of, summarise
+from stratagem.data.masks.recognition import recognise, undeclared
 
 TWO = ["background", "nucleus"]
 THREE = ["background", "nucleus", "edge"]

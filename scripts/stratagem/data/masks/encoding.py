@@ -7,6 +7,18 @@ question (`stratagem.data.masks.question`). Nothing is guessed.
 
 from stratagem.core.errors import DataError
 from stratagem.data.labels import IGNORE, Encoding, colour_code, percent
+from stratagem.data.masks.evidence import (
+    FULL_BYTE,
+    INVERTED_FRAME,
+    Piece,
+    Summary,
+    area_of,
+    has_grey_edges,
+    named,
+    piece_of,
+    special,
+    total_counts,
+)
 from stratagem.data.masks.question import (
     LISTED,
     colour_lines,
@@ -25,17 +37,6 @@ from stratagem.data.masks.question import (
     stop,
     two_readings,
     value_lines,
-)
-from stratagem.data.masks.evidence import area_of, total_counts
-from stratagem.data.masks.evidence import (
-    FULL_BYTE,
-    INVERTED_FRAME,
-    Piece,
-    Summary,
-    has_grey_edges,
-    named,
-    piece_of,
-    special,
 )
 
 __all__ = ["colour_counts", "indices", "infer", "looks_inverted"]
@@ -56,6 +57,11 @@ def infer(summaries: list[Summary], classes: list[str]) -> Encoding:
         One a mask.
     classes : list of str
         The declared names, background first.
+
+    Returns
+    -------
+    Encoding
+        Never with a threshold or a border, which only the config declares.
 
     Raises
     ------
@@ -239,7 +245,17 @@ def _by_colour(summaries: list[Summary], classes: list[str]) -> Encoding:
 
 
 def colour_counts(summary: Summary) -> list[tuple[int, int]]:
-    """The colours of a mask as codes, and their pixels; grey ones of a mask without colours."""
+    """The colours of a mask as codes, and their pixels; grey ones of a mask without colours.
+
+    Parameters
+    ----------
+    summary : Summary
+
+    Returns
+    -------
+    list of (int, int)
+        Code, 0xrrggbb, and pixels. A code may occur twice where a palette has two indices of one colour.
+    """
     if summary.colours:
         return [(colour_code(colour), count) for colour, count in summary.colours]
     white = 0xFFFFFF if summary.kind == "bilevel" else 0x010101
@@ -297,7 +313,20 @@ def _in_order(present: list[int]) -> Encoding:
 
 
 def indices(count: int, ignore: int | None) -> Encoding:
-    """The encoding of masks whose numbers are the classes, 0 .. count - 1."""
+    """The encoding of masks whose numbers are the classes, 0 .. count - 1.
+
+    Parameters
+    ----------
+    count : int
+        Classes, background among them.
+    ignore : int or None
+        The number that becomes 255.
+
+    Returns
+    -------
+    Encoding
+        Of kind "indices".
+    """
     return Encoding("indices", values=tuple((number, number) for number in range(count)), ignore=ignore)
 
 

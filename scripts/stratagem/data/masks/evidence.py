@@ -142,7 +142,13 @@ def summarise(mask: RawMask, image: np.ndarray | None = None) -> Summary:
     ----------
     mask : RawMask
     image : uint8 (H, W, 3), or None
-        The mask's image: without it no painted copy of an image is recognised.
+        The mask's image: without it, or where it is of another size, no painted copy of an image is
+        recognised.
+
+    Returns
+    -------
+    Summary
+        Without `alpha` and `pieces`, which only the files tell.
     """
     bits = 1 if mask.bilevel else 8 * mask.values.itemsize
     pixels = int(np.prod(mask.values.shape[:2]))
@@ -162,7 +168,17 @@ def summarise(mask: RawMask, image: np.ndarray | None = None) -> Summary:
 
 
 def piece_of(summary: Summary) -> Piece:
-    """What tells whether a file can be one object: its own summary, in brief."""
+    """What tells whether a file can be one object: its own summary, in brief.
+
+    Parameters
+    ----------
+    summary : Summary
+        Of that file alone.
+
+    Returns
+    -------
+    Piece
+    """
     colours = [colour for colour, _ in summary.colours if summary.kind == "colour"]
     held = colours or [value for value, _ in summary.values]
     ground = "#000000" if colours else 0
@@ -174,7 +190,17 @@ def piece_of(summary: Summary) -> Piece:
 
 
 def has_grey_edges(summary: Summary) -> bool:
-    """Whether values between two extremes lie along edges, as JPEG and smooth scaling leave them."""
+    """Whether values between two extremes lie along edges, as JPEG and smooth scaling leave them.
+
+    Parameters
+    ----------
+    summary : Summary
+
+    Returns
+    -------
+    bool
+        False where not both ends of the range occur.
+    """
     if not summary.spans:
         return False
     if summary.greys == 0:
@@ -183,7 +209,18 @@ def has_grey_edges(summary: Summary) -> bool:
 
 
 def special(present: Iterable[int]) -> list[int]:
-    """Values that often mean something else than their number, and follow upon no other of those present."""
+    """Values that often mean something else than their number, and follow upon no other of those present.
+
+    Parameters
+    ----------
+    present : iterable of int
+        Values of a mask or of a set.
+
+    Returns
+    -------
+    list of int
+        Some of -1, 255, 65535, 2**31 - 1 and 2**32 - 1, ascending.
+    """
     held = set(present)
     return [value for value in SPECIAL if value in held and value - 1 not in held]
 
@@ -214,7 +251,18 @@ def _counted(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def named(counts: Iterable[tuple[int, int]]) -> NamedCounts:
-    """Colours by name, with their counts."""
+    """Colours by name, with their counts.
+
+    Parameters
+    ----------
+    counts : iterable of (int, int)
+        Code, 0xrrggbb, and pixels.
+
+    Returns
+    -------
+    tuple of (str, int)
+        "#rrggbb" and pixels, in the same order.
+    """
     return tuple((colour_name(code), count) for code, count in counts)
 
 
@@ -302,11 +350,18 @@ def _painting(mask: RawMask, image: np.ndarray | None) -> dict:
     }
 
 
-
-
-
 def total_counts(counts: Iterable[Iterable[tuple]]) -> Counter:
-    """Pixels by value or colour, over masks."""
+    """Pixels by value or colour, over masks.
+
+    Parameters
+    ----------
+    counts : iterable of iterable of (int or str, int)
+        Of each mask: value or colour, and pixels.
+
+    Returns
+    -------
+    Counter
+    """
     total = Counter()
     for one in counts:
         for code, count in one:

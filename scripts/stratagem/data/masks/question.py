@@ -48,13 +48,31 @@ def two_readings(found: str, *readings: tuple[str, str]) -> DataError:
         What the masks hold, as a clause.
     readings : tuple of (str, str)
         A meaning, as a clause, and the line of config that says it.
+
+    Returns
+    -------
+    DataError
+        To be raised by the caller; `where` is the config key `labels`.
     """
     told = [f"{meaning}{' ' if meaning.endswith('with') else ': '}`{line}`" for meaning, line in readings]
     return stop(found, f"Say which: {'; or '.join(told)}.")
 
 
 def stop(found: str, remedy: str) -> DataError:
-    """A set that cannot be read as it is: what the masks hold, as a clause, and what to do, as a sentence."""
+    """A set that cannot be read as it is: what the masks hold, as a clause, and what to do, as a sentence.
+
+    Parameters
+    ----------
+    found : str
+        A clause.
+    remedy : str
+        A sentence.
+
+    Returns
+    -------
+    DataError
+        To be raised by the caller; `where` is the config key `labels`.
+    """
     return DataError(
         expected="masks that can be read in one way alone",
         found=found,
@@ -67,12 +85,35 @@ def stop(found: str, remedy: str) -> DataError:
 
 
 def setting(encoding: str, **keys) -> str:
-    """A line of config to paste: the key `labels` with an encoding and its keys."""
+    """A line of config to paste: the key `labels` with an encoding and its keys.
+
+    Parameters
+    ----------
+    encoding : str
+        As the config calls it: "indices", "binary", "values", "colours", "instances", "overlay".
+    **keys
+        Other keys of `labels`, with values that `flow` writes.
+
+    Returns
+    -------
+    str
+    """
     return f"labels: {flow({'encoding': encoding} | keys)}"
 
 
 def flow(value) -> str:
-    """A value as YAML on one line."""
+    """A value as YAML on one line.
+
+    Parameters
+    ----------
+    value : dict, list, str, number, bool or None
+        May be nested.
+
+    Returns
+    -------
+    str
+        Text that YAML could take for something else is quoted.
+    """
     if isinstance(value, dict):
         return "{" + ", ".join(f"{flow(key)}: {flow(one)}" for key, one in value.items()) + "}"
     if isinstance(value, list):
@@ -81,7 +122,20 @@ def flow(value) -> str:
 
 
 def reading_as_classes(present: list[int], classes: list[str]) -> tuple[str, str]:
-    """The reading of each value as a class, those that were not declared among them, for `two_readings`."""
+    """The reading of each value as a class, those that were not declared among them, for `two_readings`.
+
+    Parameters
+    ----------
+    present : list of int
+        The values of the set, ascending; at least as many as classes.
+    classes : list of str
+        The declared names, background first.
+
+    Returns
+    -------
+    meaning, line : str
+        A clause, and the line of config.
+    """
     more = [*classes, *(f"class{number}" for number in range(len(classes), len(present)))]
     plain = present == list(range(len(present)))
     line = setting("indices") if plain else setting("values", values=dict(zip(more, present, strict=True)))
@@ -89,7 +143,22 @@ def reading_as_classes(present: list[int], classes: list[str]) -> tuple[str, str
 
 
 def value_lines(present: list[int], pixels: Counter, classes: list[str]) -> list[str]:
-    """Lines that give each of some values a class, with what each would mean."""
+    """Lines that give each of some values a class, with what each would mean.
+
+    Parameters
+    ----------
+    present : list of int
+        The values of the set, ascending.
+    pixels : Counter
+        Pixels of each value in the whole set.
+    classes : list of str
+        The declared names, background first.
+
+    Returns
+    -------
+    list of str
+        Each a meaning, where it has one, and a line of config; some lines are to be filled in.
+    """
     lines, odd = [], special(present)
     ground = pixels.most_common(1)[0][0]
     odd += [0] * (ground != 0 and 0 in present)
@@ -111,7 +180,20 @@ def value_lines(present: list[int], pixels: Counter, classes: list[str]) -> list
 
 
 def colour_lines(colours: list[str], classes: list[str]) -> str:
-    """Lines for as many colours as classes; for one more also that it is ignored."""
+    """Lines for as many colours as classes; for one more also that it is ignored.
+
+    Parameters
+    ----------
+    colours : list of str
+        "#rrggbb", the likely background first; at least as many as classes.
+    classes : list of str
+        The declared names, background first.
+
+    Returns
+    -------
+    str
+        Lines of config in backticks; some have "..." to fill in.
+    """
     if len(colours) == len(classes):
         return f"`{setting('colours', colours=dict(zip(classes, colours, strict=True)))}`"
     if len(classes) == 2:
@@ -127,7 +209,20 @@ def colour_lines(colours: list[str], classes: list[str]) -> str:
 
 
 def paint_line(colours: list[str], classes: list[str]) -> str:
-    """A line that gives painted colours, the most frequent first, to the classes but the ground."""
+    """A line that gives painted colours, the most frequent first, to the classes but the ground.
+
+    Parameters
+    ----------
+    colours : list of str
+        "#rrggbb".
+    classes : list of str
+        The declared names, background first.
+
+    Returns
+    -------
+    str
+        Of two classes the second has all colours.
+    """
     of_class = {classes[1]: colours} if len(classes) == 2 else dict(zip(classes[1:], colours, strict=False))
     return setting("overlay", colours=of_class)
 
@@ -146,7 +241,20 @@ def hint_of_few_codes(held: int, classes: list[str]) -> str:
 
 
 def hint_of_many_values(present: list[int], classes: list[str]) -> str:
-    """What to do about values too many to be classes."""
+    """What to do about values too many to be classes.
+
+    Parameters
+    ----------
+    present : list of int
+        The values of the set, ascending.
+    classes : list of str
+        The declared names, background first.
+
+    Returns
+    -------
+    str
+        Sentences; of two classes with a threshold to paste, midway between the lowest and the highest value.
+    """
     picture = "If this is a picture, set `masks` to the masks."
     if len(classes) > 2:
         return (
@@ -171,7 +279,20 @@ def hint_of_many_colours(colours: list[str]) -> str:
 
 
 def hint_of_one_grey(present: list[int], classes: list[str]) -> str:
-    """The other reading of a single grey between two values; nothing where there are more."""
+    """The other reading of a single grey between two values; nothing where there are more.
+
+    Parameters
+    ----------
+    present : list of int
+        The values of the set, ascending.
+    classes : list of str
+        The two declared names, background first.
+
+    Returns
+    -------
+    str
+        A sentence to append, with a space before it; empty unless there are three values.
+    """
     if len(present) != 3:
         return ""
     low, grey, high = present
@@ -180,7 +301,18 @@ def hint_of_one_grey(present: list[int], classes: list[str]) -> str:
 
 
 def hint_of_alpha(summaries: list[Summary]) -> str:
-    """Where a mask may be hidden: in an alpha channel that varies; nothing where none does."""
+    """Where a mask may be hidden: in an alpha channel that varies; nothing where none does.
+
+    Parameters
+    ----------
+    summaries : list of Summary
+        One a mask.
+
+    Returns
+    -------
+    str
+        A sentence to append, with a space before it; or empty.
+    """
     alpha = sum(summary.alpha for summary in summaries)
     if not alpha:
         return ""
@@ -193,23 +325,43 @@ def hint_of_alpha(summaries: list[Summary]) -> str:
 # Counts in words
 
 
-
-
-
-
 def mask_count(count: int) -> str:
     """ "1 mask", "2 masks"."""
     return "1 mask" if count == 1 else f"{count} masks"
 
 
 def listed(pixels: Counter, area: int) -> str:
-    """Values or colours with their share of the set, the most frequent first."""
+    """Values or colours with their share of the set, the most frequent first.
+
+    Parameters
+    ----------
+    pixels : Counter
+        Pixels of each value or colour.
+    area : int
+        Pixels of all masks.
+
+    Returns
+    -------
+    str
+        At most 12 of them, and how many more there are.
+    """
     shares = [f"{code} ({percent(count / area)})" for code, count in pixels.most_common(LISTED)]
     return ", ".join(shares) + (f" and {len(pixels) - LISTED} more" if len(pixels) > LISTED else "")
 
 
 def enumerated(codes: Iterable) -> str:
-    """ "0, 1 and 2"; of many the first and the last."""
+    """ "0, 1 and 2"; of many the first and the last.
+
+    Parameters
+    ----------
+    codes : iterable
+        In the order in which they are to be named.
+
+    Returns
+    -------
+    str
+        At most 12 of them.
+    """
     names = [str(code) for code in codes]
     if len(names) > LISTED:
         names = [*names[: LISTED - 1], "...", names[-1]]

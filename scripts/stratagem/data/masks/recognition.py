@@ -1,8 +1,9 @@
 """How the masks of a set are encoded: read off the whole set, or taken from the config and held against it.
 
 Never file by file, since a file that happens to hold only zeros fits every reading: `recognise` reads the
-summaries of all masks together (`stratagem.data.masks.evidence`). Where a set can be read in two ways it stops and names
-both, each with the line of config that settles it (`stratagem.data.masks.encoding`); nothing is guessed.
+summaries of all masks together (`stratagem.data.masks.evidence`). Where a set can be read in two ways it
+stops and names both, each with the line of config that settles it (`stratagem.data.masks.encoding`); nothing
+is guessed.
 """
 
 from collections import Counter
@@ -10,11 +11,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from stratagem.core.errors import DataError
-from stratagem.data.masks.encoding import colour_counts, indices, infer, looks_inverted
 from stratagem.data.labels import IGNORE, Encoding, bit_code, class_of_code, colour_code, colour_name, percent
+from stratagem.data.masks.encoding import colour_counts, indices, infer, looks_inverted
+from stratagem.data.masks.evidence import FULL_BYTE, Summary, area_of, total_counts
 from stratagem.data.masks.question import LISTED, enumerated, hint_of_alpha, mask_count, setting
-from stratagem.data.masks.evidence import area_of, total_counts
-from stratagem.data.masks.evidence import FULL_BYTE, Summary
 
 __all__ = ["Recognised", "recognise", "undeclared"]
 
@@ -42,10 +42,15 @@ def recognise(summaries: list[Summary], classes: list[str], wanted: dict, beside
     besides : int
         Masks of the set that were set aside, for the sentence.
 
+    Returns
+    -------
+    Recognised
+
     Raises
     ------
     DataError
-        If the set can be read in two ways or in none, or a declared class has no pixel in it.
+        If the set can be read in two ways or in none, does not fit the encoding of the config (such as
+        "binary" with three classes), or a declared class has no pixel in it.
     """
     auto = wanted["encoding"] == "auto"
     encoding = infer(summaries, classes) if auto else _declared(wanted, classes)
@@ -58,7 +63,20 @@ def recognise(summaries: list[Summary], classes: list[str], wanted: dict, beside
 
 
 def undeclared(summary: Summary, encoding: Encoding) -> list[tuple[str, int]]:
-    """The values or colours of a mask that the encoding gives no class, and their pixels."""
+    """The values or colours of a mask that the encoding gives no class, and their pixels.
+
+    Parameters
+    ----------
+    summary : Summary
+    encoding : Encoding
+        Of "instances", "overlay" or with a threshold, nothing is without a class.
+
+    Returns
+    -------
+    list of (str, int)
+        A number or "#rrggbb", and its pixels; of a mask in colour, where the encoding is of numbers,
+        "colours" and all its pixels.
+    """
     if encoding.kind in ("instances", "overlay") or encoding.threshold is not None:
         return []
     if summary.kind == "colour" and encoding.kind != "colours":

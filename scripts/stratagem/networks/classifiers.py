@@ -1,12 +1,11 @@
-"""The names of the networks: the classic U-Net, and the classifiers whose encoders can carry one.
+"""The names of the classifiers whose encoders can carry a U-Net.
 
 A list, since torch takes seconds to import and a study is read by every job. It is torchvision's own, but
 for those that take images of one size alone (ViT, MaxViT); a test holds it against the installed one.
 """
 
-__all__ = ["CLASSIFIERS", "STRIDE", "UNET"]
+__all__ = ["CLASSIFIERS", "STRIDE"]
 
-UNET = "unet"
 STRIDE = 32  # pixels: no classifier's features are sparser
 REGNETS = ["400mf", "800mf", "1_6gf", "3_2gf", "8gf", "16gf", "32gf"]
 MEMBERS = {

@@ -3,8 +3,8 @@
 import torchvision
 from torchvision.models import list_models
 
+from stratagem.networks.classifiers import CLASSIFIERS, STRIDE
 from stratagem.networks.encoder import DEEPEST
-from stratagem.networks.names import CLASSIFIERS, STRIDE
 
 
 def test_all_classifiers_are_named_but_those_of_one_size():

@@ -1,0 +1,55 @@
+"""The table of networks.
+
+A network is a row: what builds it, and what the sides of its images are multiples of. Builders are named,
+not imported, since torch takes seconds to import and a study is read by every job.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from stratagem.core.axis import Axis
+from stratagem.networks.classifiers import CLASSIFIERS, STRIDE
+
+__all__ = ["NETWORKS", "UNET", "Network"]
+
+UNET = "unet"
+
+
+@dataclass(frozen=True)
+class Network:
+    """One row of the table.
+
+    Attributes
+    ----------
+    description : str
+    builder : str
+        ``module:function`` that builds it, given the network's name, classes K, ``width``, ``depth`` and the
+        images' ``channels``: a Module with ``stride``, ``head``, ``encoder`` and ``layers()``, which gives
+        logits (B, K, H, W) of uint8 images (B, C, H, W). Random weights come from torch's generator. Layers
+        that draw in training are modules (Dropout), so that a step can be undone.
+    stride : function
+        From the depth of the classic U-Net to pixels.
+    """
+
+    description: str
+    builder: str
+    stride: Callable[[int], int]
+
+
+def _of_depth(depth: int) -> int:
+    return 2**depth
+
+
+def _of_classifier(depth: int) -> int:
+    return STRIDE
+
+
+CLASSIC = Network("the classic U-Net.", "stratagem.networks.unet:classic", _of_depth)
+NETWORKS: Axis[Network] = Axis(
+    "network",
+    {UNET: CLASSIC}
+    | {
+        name: Network(f"a U-Net on {name}.", "stratagem.networks.unet:on_classifier", _of_classifier)
+        for name in sorted(CLASSIFIERS)
+    },
+)
