@@ -25,7 +25,7 @@ rule audit_augmentation:
         mem_mb=3000,
         runtime=60,
     params:
-        source=sources("augmentation.audit", "report.figures", script="audit_augmentation.py"),
+        source=code("augmentation.audit", "report.figures", script="audit_augmentation.py"),
         policy=lambda wildcards: STUDY.augmentations[wildcards.augmentation].policy(),
         classes=list(STUDY.classes),
         swaps=[[STUDY.classes.index(name) for name in pair] for pair in STUDY.swaps],
@@ -51,10 +51,10 @@ rule audit:
         mem_mb=1000,
         runtime=10,
     params:
-        source=sources("report.audit_page", script="audit.py"),
+        source=code("report.audit_page", script="audit.py"),
         study=STUDY.model_dump(mode="json", include={"study", "classes", "swaps", "handed", "upright"}),
         presets={name: STUDY.augmentations[name].preset for name in USED},
     message:
-        "Write the audit of the augmentations of study {STUDY.study}."
+        "Write the audit of the augmentations."
     script:
         "../scripts/audit.py"

@@ -1,26 +1,30 @@
 """The study, read once; which names a wildcard may take; what each stage is handed of the config."""
 
+import functools
+import re
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(str(workflow.current_basedir)).parent / "scripts"))
 
-from stratagem.study import preflight
-from stratagem.study.reading import read_study
-from stratagem.data.demo import DOMAINS
 from stratagem.core.device import settle
 from stratagem.core.errors import ConfigError
 from stratagem.core.provenance import sources
-from stratagem.data.sample import fingerprint
+from stratagem.data import raw
+from stratagem.data.demo import DOMAINS
+from stratagem.study import preflight, stored
+from stratagem.study.call import read_call
 from stratagem.study.declaration import DataSource, RunSource
+from stratagem.study.reading import read_study
 
 ENVIRONMENT = "../envs/stratagem.yaml"
 DEMO = "data/demo"
+PLANS_JOBS = workflow.is_main_process  # else this is a job, on whatever machine
 
 
 def cores_here():
-    """How many cores this call was given for its jobs; None where they run elsewhere, or none runs."""
-    if workflow.resource_settings.nodes is not None or not workflow.is_main_process:
+    """How many cores this call was given for its jobs; None where they run elsewhere."""
+    if workflow.resource_settings.nodes is not None:
         return None
     cores = workflow.resource_settings.cores
     # A dry run without --cores is told 1, which is nobody's choice.
@@ -28,8 +32,10 @@ def cores_here():
 
 
 try:
-    STUDY = read_study(config)
-    preflight.require(STUDY, demo=DEMO, cores=cores_here())
+    OWN, CALL = read_call(config, workflow.config_settings.config if PLANS_JOBS else None)
+    STUDY = read_study(OWN)
+    if PLANS_JOBS:  # a job need not look for what the call that started it has found
+        preflight.require(STUDY, demo=DEMO, cores=cores_here())
 except ConfigError as error:
     sys.exit(f"The study cannot be used:\n{error}")
 
@@ -44,6 +50,7 @@ DATASETS = {RESULTS: STUDY} | {
 }
 TAUGHT = [name for name, source in STUDY.sources.items() if isinstance(source, DataSource)]
 FETCHED = [name for name in STUDY.sources if name not in TAUGHT]
+TABLES = f"{RESULTS}/report/tables"
 USED = sorted({strategy.augmentation for strategy in STUDY.strategies.values()} - {None})
 RUNS = [
     (strategy, fold, seed)
@@ -88,15 +95,25 @@ def dataset(wildcards):
     return DATASETS[wildcards.root]
 
 
+@functools.cache
 def fingerprint_of(root):
-    """A digest of a user's raw files; the demo's files follow from their rule instead."""
-    places = DATASETS[root].places
-    return "demo" if any(map(is_demo, places)) else fingerprint(*places)
+    """A digest of a user's raw files, found once a call; the demo's files follow from their rule instead."""
+    places, record = list(DATASETS[root].places), Path(root, "raw.json")
+    if any(map(is_demo, places)):
+        return "demo"
+    if PLANS_JOBS:
+        return raw.found(places, None if workflow.dryrun else record)
+    return raw.remembered(places, record)
 
 
 def is_demo(folder):
     """Whether a folder is made by this workflow itself."""
     return Path(folder).is_relative_to(DEMO)
+
+
+def plan_of_strategy(wildcards):
+    """The resolution plan of a strategy."""
+    return f"{RESULTS}/resolutions/{STUDY.strategies[wildcards.strategy].resolution}/plan.json"
 
 
 def training_inputs(root, resolution, augmentation, seed, storage="shards"):
@@ -161,8 +178,37 @@ def cost_of(source):
 
 def recipe(wildcards):
     """All that fixes one run beside its input files."""
-    run = STUDY.run(wildcards.strategy, int(wildcards.fold), int(wildcards.seed))
-    return run.model_dump(mode="json")
+    return recipe_of(wildcards.strategy, int(wildcards.fold), int(wildcards.seed))
+
+
+@functools.cache
+def recipe_of(strategy, fold, seed):
+    """The same, as plain data."""
+    return STUDY.run(strategy, fold, seed).model_dump(mode="json")
+
+
+def code(*called, script):
+    """The digest of a rule's code, as a parameter; with keep=code that which made the output, if it is there."""
+    digest = sources(*called, script=script)
+
+    def kept(wildcards):
+        # Not by the function's argument `output`: Snakemake would then leave the parameter out of its records.
+        own = next(one for one in workflow.rules if str(one.script).endswith(f"/{script}"))
+        return recorded_code(own.output[0].apply_wildcards(wildcards)) or digest
+
+    return kept if CALL.keep == "code" else digest
+
+
+def recorded_code(made):
+    """The digest that Snakemake recorded when it made a file; None where it made none."""
+    recorded = workflow.persistence.params(made) or []
+    digests = (re.fullmatch("'([0-9a-f]{12})'", str(param)) for param in recorded)
+    return next((found[1] for found in digests if found), None)
+
+
+def doubled_on_retry(megabytes):
+    """What a job asks for, in MB: twice as much where it failed once."""
+    return lambda wildcards, attempt: megabytes * min(attempt, 2)
 
 
 def training_mb():
@@ -170,6 +216,31 @@ def training_mb():
     return (STUDY.training.memory_mb or 3000) + STUDY.loader.memory_mb
 
 
+@functools.cache
 def lineage(strategy):
     """What the input files of a strategy's runs are made from, for their record."""
     return STUDY.lineage(strategy) | {"files": fingerprint_of(RESULTS)}
+
+
+def expected_runs():
+    """Every run of the study, as it would be trained now."""
+    return [
+        stored.Expected(
+            Path(runs("cost.json", strategy=s, fold=f, seed=seed)).parent, recipe_of(s, f, seed), lineage(s)
+        )
+        for s, f, seed in RUNS
+    ]
+
+
+def say_what_other_code_made():
+    """Before anything starts: how many finished runs an upgrade makes anew, and how to keep them."""
+    if not any(Path(RESULTS, "runs").glob("*/*/*/cost.json")):
+        return
+    other = list(stored.made_by_other_code(expected_runs(), sources("runs.train", script="train.py")))
+    said = stored.told(other, kept=CALL.keep == "code")
+    if said:
+        print(said, file=sys.stderr)
+
+
+if PLANS_JOBS:
+    say_what_other_code_made()

@@ -11,7 +11,6 @@ REFERENCES = {
     for strategy in STUDY.strategies
     if STUDY.reference(strategy) is not None
 }
-TABLES = f"{RESULTS}/report/tables"
 COMPARISON = {
     "references": REFERENCES,
     "metric": STUDY.report.metric,
@@ -61,7 +60,7 @@ rule compare:
         mem_mb=2000,
         runtime=30,
     params:
-        source=sources("comparison.tables", script="compare.py"),
+        source=code("comparison.tables", script="compare.py"),
         design=COMPARISON,
         round_trips=ROUND_TRIPS,
         pretraining=PRETRAINING,
@@ -88,8 +87,8 @@ rule tables:
         results=RESULTS,
         # A folder of its own: these tables may be of another config than the report's, and of stale runs.
         folder=f"{RESULTS}/report/tables-stored",
-        runs=[str(Path(path).parent) for path in runs("cost.json")],
-        recipes=[STUDY.run(*run).model_dump(mode="json") for run in RUNS],
+        runs=[str(run.folder) for run in expected_runs()],
+        recipes=[run.recipe for run in expected_runs()],
         lineages={strategy: lineage(strategy) for strategy in STUDY.strategies},
         source=sources("runs.train", script="train.py"),
     message:

@@ -24,11 +24,11 @@ rule data:
         mem_mb=2000,
         runtime=30,
     params:
-        source=sources("report.data_page", script="data.py"),
+        source=code("report.data_page", script="data.py"),
         study=STUDY.model_dump(mode="json", include={"study", "classes", "split"}),
         # No input: it is a log, and changes with the index alone.
         problems=f"{RESULTS}/problems.csv",
     message:
-        "Write the data report of study {STUDY.study}."
+        "Write the data report."
     script:
         "../scripts/data.py"

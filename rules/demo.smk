@@ -16,7 +16,7 @@ rule demo:
         mem_mb=1000,
         runtime=10,
     params:
-        source=sources("data.demo", script="demo.py"),
+        source=code("data.demo", script="demo.py"),
     message:
         "Generate the demo images of domain {wildcards.domain}."
     script:

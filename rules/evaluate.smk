@@ -5,9 +5,7 @@ rule evaluate:
     input:
         index=f"{RESULTS}/index.parquet",
         splits=f"{RESULTS}/splits.parquet",
-        plan=lambda wildcards: (
-            f"{RESULTS}/resolutions/{STUDY.strategies[wildcards.strategy].resolution}/plan.json"
-        ),
+        plan=plan_of_strategy,
         model=runs("model.safetensors", strategy="{strategy}", fold="{fold}", seed="{seed}"),
         cost=runs("cost.json", strategy="{strategy}", fold="{fold}", seed="{seed}"),
     output:
@@ -23,10 +21,10 @@ rule evaluate:
     threads: STUDY.threads
     resources:
         gpu=GPU,
-        mem_mb=lambda wildcards, attempt: 4000 * min(attempt, 2),
+        mem_mb=doubled_on_retry(4000),
         runtime=120,
     params:
-        source=sources("runs.evaluate", script="evaluate.py"),
+        source=code("runs.evaluate", script="evaluate.py"),
         recipe=recipe,
     message:
         "Test {wildcards.strategy}, fold {wildcards.fold}, seed {wildcards.seed}."

@@ -21,7 +21,7 @@ rule index:
         mem_mb=2000,
         runtime=60,
     params:
-        source=sources("data.index", "core.files", script="index.py"),
+        source=code("data.index", "core.files", script="index.py"),
         data=lambda wildcards: dataset(wildcards).data,
         group=lambda wildcards: STUDY.split.group,  # a plain text with braces would be a pattern
         part=lambda wildcards: STUDY.split.part,

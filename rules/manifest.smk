@@ -21,7 +21,7 @@ rule manifest:
         mem_mb=1000,
         runtime=10,
     params:
-        source=sources("augmentation.manifest", "core.files", script="manifest.py"),
+        source=code("augmentation.manifest", "core.files", script="manifest.py"),
         policy=lambda wildcards: STUDY.augmentations[wildcards.augmentation].policy(),
     message:
         "Draw the synthetic images of augmentation {wildcards.augmentation}, seed {wildcards.seed}."
@@ -49,7 +49,7 @@ rule synthetic:
         mem_mb=1000,
         runtime=10,
     params:
-        source=sources("runs.synthetic", script="synthetic.py"),
+        source=code("runs.synthetic", script="synthetic.py"),
         recipe=recipe,
     message:
         "Make variant {wildcards.variant} of {wildcards.sample} as {wildcards.strategy} is shown it."

@@ -21,7 +21,7 @@ rule plan:
         mem_mb=1000,
         runtime=10,
     params:
-        source=sources("resolution.plans", "core.files", script="plan.py"),
+        source=code("resolution.plans", "core.files", script="plan.py"),
         options=lambda wildcards: STUDY.resolutions[wildcards.resolution].options,
         stride=lambda wildcards: STUDY.stride(wildcards.resolution),
     message:

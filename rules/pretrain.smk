@@ -23,7 +23,7 @@ rule pretrain:
     threads: STUDY.threads
     resources:
         gpu=GPU,
-        mem_mb=lambda wildcards, attempt: training_mb() * min(attempt, 2),
+        mem_mb=doubled_on_retry(training_mb()),
         runtime=720,
         # How batches are made, and how often the state is recorded, changes no result: no parameters.
         workers=STUDY.loader.workers,
@@ -32,7 +32,7 @@ rule pretrain:
         verify=int(STUDY.loader.verify),
         record_s=STUDY.record_every_s,
     params:
-        source=sources("runs.train", script="pretrain.py"),
+        source=code("runs.train", script="pretrain.py"),
         recipe=lambda wildcards: STUDY.pretraining(wildcards.source).model_dump(mode="json"),
     message:
         "Teach a U-Net on source {wildcards.source}."
@@ -59,7 +59,7 @@ rule fetch:
         mem_mb=2000,
         runtime=60,
     params:
-        source=sources("transfer.weights", "core.files", script="fetch.py"),
+        source=code("transfer.weights", "core.files", script="fetch.py"),
         weights=lambda wildcards: weights_of(wildcards.source),
         sha256=lambda wildcards: getattr(STUDY.sources[wildcards.source], "sha256", None),
         network=lambda wildcards: getattr(STUDY.sources[wildcards.source], "network", None),

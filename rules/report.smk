@@ -51,12 +51,12 @@ rule report:
         mem_mb=2000,
         runtime=30,
     params:
-        source=sources("report.comparison_page", script="report.py"),
+        source=code("report.comparison_page", script="report.py"),
         version=VERSION,
         study=STUDY.model_dump(mode="json", include=SHOWN),
         # No input: it is a log, and changes with the index alone.
         problems=f"{RESULTS}/problems.csv",
     message:
-        "Write the report of study {STUDY.study}."
+        "Write the report."
     script:
         "../scripts/report.py"

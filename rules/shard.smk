@@ -34,7 +34,7 @@ rule shard:
         # Not a parameter: it changes no pixel, so it trains nothing anew; `repair` packs what is there.
         compression=STUDY.shards.compression,
     params:
-        source=sources("loading.shards", script="shard.py"),
+        source=code("loading.shards", script="shard.py"),
         classes=lambda wildcards: list(dataset(wildcards).classes),
         shards=STUDY.shards.files,
     message:
@@ -63,7 +63,7 @@ rule gather:
         mem_mb=1000,
         runtime=10,
     params:
-        source=sources("loading.shards", script="gather.py"),
+        source=code("loading.shards", script="gather.py"),
     message:
         "List where each sample of resolution {wildcards.resolution} is."
     script:
@@ -83,7 +83,7 @@ rule verify:
         mem_mb=1000,
         runtime=120,
     params:
-        source=sources("loading.shards", script="verify.py"),
+        source=code("loading.shards", script="verify.py"),
     message:
         "Compare every sample of every shard with its checksum."
     script:
@@ -103,7 +103,7 @@ rule repair:
         runtime=120,
         compression=STUDY.shards.compression,
     params:
-        source=sources("loading.shards", script="repair.py"),
+        source=code("loading.shards", script="repair.py"),
         classes={root: list(part.classes) for root, part in DATASETS.items()},
         shards=STUDY.shards.files,
     message:

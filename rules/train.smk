@@ -17,7 +17,7 @@ rule train:
     threads: STUDY.threads
     resources:
         gpu=GPU,
-        mem_mb=lambda wildcards, attempt: training_mb() * min(attempt, 2),
+        mem_mb=doubled_on_retry(training_mb()),
         runtime=720,
         # How batches are made, and how often the state is recorded, changes no result: no parameters.
         workers=STUDY.loader.workers,
@@ -26,7 +26,7 @@ rule train:
         verify=int(STUDY.loader.verify),
         record_s=STUDY.record_every_s,
     params:
-        source=sources("runs.train", script="train.py"),
+        source=code("runs.train", script="train.py"),
         recipe=recipe,
         lineage=lambda wildcards: lineage(wildcards.strategy),
     message:

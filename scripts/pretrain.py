@@ -4,6 +4,7 @@ from pathlib import Path
 
 from stratagem.core import device
 from stratagem.core.job import running
+from stratagem.core.provenance import sources
 from stratagem.study.declaration import Delivery, Recipe
 
 with running(snakemake):
@@ -14,6 +15,6 @@ with running(snakemake):
     from stratagem.runs.train import train
 
     folder = Path(snakemake.output.model).parent
-    origin = {"source": snakemake.params.source}
+    origin = {"source": sources("runs.train", script="pretrain.py")}
     every_s = snakemake.resources.record_s
     train(recipe, Inputs.read(snakemake.input), kind, delivery, origin, folder, every_s)

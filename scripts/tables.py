@@ -4,8 +4,9 @@ import sys
 from pathlib import Path
 
 from stratagem.comparison.effects import Design
-from stratagem.comparison.tables import make, stale, usable, write
+from stratagem.comparison.tables import make, usable, write
 from stratagem.core.job import running
+from stratagem.study.stored import Expected, stale
 
 with running(snakemake):
     params, results = snakemake.params, Path(snakemake.params.results)
@@ -14,9 +15,8 @@ with running(snakemake):
     for strategy in left_out:
         print(f"Left out: {strategy}: not every seed is trained and tested yet.", file=sys.stderr)
     for folder, recipe in zip(names, params.recipes, strict=True):
-        fault = (
-            stale(folder, recipe, params.lineages[recipe["name"]], params.source) if folder in found else None
-        )
+        run = Expected(folder, recipe, params.lineages[recipe["name"]])
+        fault = stale(run, params.source) if folder in found else None
         if fault:
             print(f"Stale: {folder}: {fault}.", file=sys.stderr)
     pretraining = {name: Path(path) for name, path in params.pretraining.items() if Path(path).is_file()}

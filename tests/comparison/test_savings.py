@@ -87,6 +87,24 @@ def test_the_interval_is_student_s_over_pairs():
     assert (row.images_saved, row.images_low, row.images_high) == pytest.approx((10, 10 - half, 10 + half))
 
 
+def test_runs_of_one_fold_are_no_independent_witnesses():
+    """Folds by seeds: the interval is Student's over the folds' means, with one degree of freedom for two."""
+    records, histories = [], []
+    for fold, shift in ((0, 0.0), (1, 0.2)):
+        for seed in (1, 2):
+            for strategy, scores in (("scratch", RISING), ("taught", tuple(x + shift for x in RISING))):
+                keys = {"strategy": strategy, "fold": fold, "seed": seed}
+                histories.append(pd.DataFrame({"images": IMAGES, "val_dice": scores}).assign(**keys))
+                own = {"images": 40, "images_per_s": 2, "samples": 8, "train_images": 8, "trainable": 100}
+                records.append(keys | own | {"peak_memory_mb": 50.0})
+    rows = [("taught", "scratch", "dice", "mean", 2, 5, 0.8, 0.7, 0.1, 0.05, 0.15, 0.01, "helps")]
+    compared = pd.DataFrame(rows, columns=COMPARED)
+    row = savings(records, pd.concat(histories), compared, {}, DESIGN).iloc[0]
+    # The folds saved 0 and 10 images, both seeds alike: mean 5, sd 7.07, t of 0.975 with 1 df is 12.706.
+    assert row.images_saved == pytest.approx(5)
+    assert row.images_high - row.images_saved == pytest.approx(12.706 * 5, rel=1e-4)
+
+
 def test_a_plateau_of_the_control_is_no_saving():
     """A control that was there long before its end is credited for it."""
     plateau = (0.8, 0.8, 0.8, 0.8)

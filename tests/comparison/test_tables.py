@@ -1,6 +1,5 @@
 """Tables from stored runs alone: three kinds of file, and a sentence for what no longer fits."""
 
-import json
 import math
 import re
 
@@ -9,7 +8,7 @@ import pandas as pd
 import pytest
 
 from stratagem.comparison.effects import Design, compare
-from stratagem.comparison.tables import make, stale, usable, write
+from stratagem.comparison.tables import make, usable, write
 from stratagem.core.errors import DataError
 from stratagem.core.files import write_json, write_table
 
@@ -221,38 +220,3 @@ def test_where_nothing_is_stored_i_am_told_to_run_the_study(runs):
         usable(_named(runs))
     assert caught.value.where == str(runs[0].parents[2])
     assert "Run the study first" in caught.value.remedy
-
-
-def test_a_run_that_fits_the_study_is_not_stale(runs):
-    """The same recipe, in any order of keys, and the same code."""
-    assert stale(runs[0], dict(reversed(RECIPE.items())), LINEAGE, "abc") is None
-    assert stale(runs[0], json.loads(json.dumps(RECIPE)), LINEAGE, "abc") is None
-
-
-@pytest.mark.parametrize(
-    ("recipe", "lineage", "source", "reason"),
-    [
-        ({"threads": 2}, {}, "abc", "trained with other values of threads"),
-        ({"threads": 2, "name": "x"}, {}, "abc", "trained with other values of name, threads"),
-        ({"strategy": {"resolution": "pad"}}, {}, "abc", "trained with other values of strategy.resolution"),
-        ({"budget": {"images": 6}}, {}, "abc", "trained with other values of budget.images"),
-        ({}, {}, "xyz", "trained by other code"),
-        ({"seed": 7}, {}, "xyz", "trained with other values of seed"),
-        ({}, {"files": "beef"}, "abc", "trained with other values of files"),
-        (
-            {},
-            {"resolution": {"plan": "resize", "size": [32, 32]}},
-            "abc",
-            "trained with other values of resolution.size",
-        ),
-        (
-            {},
-            {"source": {"budget": {"steps": 1}}},
-            "abc",
-            "trained with other values of source.budget.steps",
-        ),
-    ],
-)
-def test_a_stale_run_is_told_with_its_reason(runs, recipe, lineage, source, reason):
-    """The keys that changed are named; other code is named where the rest is the same."""
-    assert stale(runs[0], RECIPE | recipe, LINEAGE | lineage, source) == reason

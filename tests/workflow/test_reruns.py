@@ -1,6 +1,5 @@
 """What runs again after a change, and what does not."""
 
-import contextlib
 import hashlib
 import re
 
@@ -11,6 +10,7 @@ from safetensors.numpy import save_file
 
 from repository import ROOT, all_modules
 from stratagem.core.provenance import LEFT_OUT, modules
+from workflow_edits import edited
 
 SECTION = (ROOT / "docs/architecture.md").read_text().split("## What reruns")[1].split("\n## ")[0]
 TABLE = [
@@ -26,19 +26,6 @@ def weights(checkout, strategy: str, seed: int) -> str:
     """A digest of one run's weights."""
     path = checkout.folder / f"results/tiny/runs/{strategy}/fold0/seed{seed}/model.safetensors"
     return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-@contextlib.contextmanager
-def edited(checkout, *paths: str, addition: bytes = b"\nEDITED = True\n"):
-    """Scripts or modules with a line more, for as long as the block lasts."""
-    before = {path: (checkout.folder / "scripts" / path).read_bytes() for path in paths}
-    for path, content in before.items():
-        (checkout.folder / "scripts" / path).write_bytes(content + addition)
-    try:
-        yield
-    finally:
-        for path, content in before.items():
-            (checkout.folder / "scripts" / path).write_bytes(content)
 
 
 def test_a_finished_study_has_nothing_to_do(finished):
@@ -90,7 +77,7 @@ def test_a_changed_script_reruns_its_rule(downstream):
 DIGESTS = {
     rule: set().union(*map(modules, re.findall(r'"([\w.]+)"', called)))
     for rule, called in re.findall(
-        r"^rule (\w+):.*?source=sources\(([^)]*),\s*script=",
+        r"^rule (\w+):.*?source=code\(([^)]*),\s*script=",
         "".join(path.read_text() for path in sorted((ROOT / "rules").glob("*.smk"))),
         re.MULTILINE | re.DOTALL,
     )

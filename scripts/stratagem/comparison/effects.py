@@ -398,7 +398,7 @@ def costs(records: list[dict], histories: pd.DataFrame, pretraining: dict, margi
         A row a strategy: numbers of cost.json, mean over runs, NaN where no run has them; ``resumes,
         retried``, summed; ``waiting_share`` of the training time; ``pretraining_cpu_s,
         source_predicts_only``, missing without a source; ``not_yet_trained``, also true where there are too
-        few validations to tell.
+        few validations to tell; ``code``, the digests of the code of training, one unless runs were kept.
     """
     table = pd.DataFrame(records)
     keys = ["images", "steps", "epochs", "pixels", "train_images", "training_s", "waiting_s", "cpu_s"]
@@ -414,7 +414,15 @@ def costs(records: list[dict], histories: pd.DataFrame, pretraining: dict, margi
     alone = {name: record.get("constant") for name, record in pretraining.items()}
     table["source_predicts_only"] = pd.Series(alone, dtype=object)
     table["not_yet_trained"] = _still_rising(histories, margin)
+    table["code"] = {name: _codes(records, name) for name in table.index}
     return table.reset_index()
+
+
+def _codes(records: list[dict], strategy: str) -> str:
+    """The digests of the code that a strategy's runs were made by: one, unless some were kept."""
+    return " ".join(
+        sorted({record.get("source", "") for record in records if record["strategy"] == strategy})
+    )
 
 
 def _family(evaluation, units, design: Design, metric: str, name: str) -> list[tuple]:

@@ -5,7 +5,8 @@ target of a pair is the control's last validation score. When a curve first come
 between two validations. So it is for the control, whose curve may be there long before its budget ends: a
 plateau of the control counts as no saving. A curve that is there at its first validation is taken to be there
 then, not earlier. Seconds are a run's own pace, with what else the machine did. Means have a t-interval over
-pairs, and are told only where every pair came to the target.
+runs; where there are folds, over the means of the folds, since the runs of one share their training images.
+They are told only where every pair came to the target.
 
 Strategies that differ in nothing but the share of the images and of the budget are one *arm*: over the number
 of labelled images they say up to where transfer is worth it.
@@ -159,7 +160,7 @@ def _pairs(costs, curves, strategy: str, control: str, column: str) -> pd.DataFr
             for curve, score in zip((own, other), scores, strict=True)
         ]
         pace = [costs.loc[(name, *key), "images_per_s"] for name in (strategy, control)]
-        row = {"target": target, "images": seen[0], "control_images": seen[1]}
+        row = {"fold": key[0], "target": target, "images": seen[0], "control_images": seen[1]}
         row |= {"images_saved": seen[1] - seen[0], "seconds_saved": seen[1] / pace[1] - seen[0] / pace[0]}
         rows.append(row)
     return pd.DataFrame(rows)
@@ -170,15 +171,21 @@ def _saved(pairs: pd.DataFrame) -> dict:
     reached = int(pairs["images"].notna().sum())
     found = {"runs": len(pairs), "reached": reached, "target": pairs["target"].mean()}
     means = pairs.mean() if reached == len(pairs) else pairs.mean() * np.nan
-    found |= means.drop("target").to_dict()
+    found |= means.drop(["fold", "target"]).to_dict()
     for unit in ("images", "seconds"):
-        low, high = _interval(pairs[f"{unit}_saved"].to_numpy())
+        low, high = _interval(_independent(pairs, f"{unit}_saved"))
         found |= {f"{unit}_low": low, f"{unit}_high": high}
     return found
 
 
+def _independent(pairs: pd.DataFrame, column: str) -> np.ndarray:
+    """Values that do not share a training set: the mean of each fold, or of one fold its seeds."""
+    folds = pairs.groupby("fold")[column].agg(lambda values: values.mean(skipna=False))
+    return folds.to_numpy() if len(folds) > 1 else pairs[column].to_numpy()
+
+
 def _interval(values: np.ndarray) -> tuple[float, float]:
-    """Of the mean, over pairs."""
+    """Of the mean, over independent values."""
     if len(values) < 2 or np.isnan(values).any():
         return np.nan, np.nan
     half = stats.t.ppf((1 + LEVEL) / 2, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))

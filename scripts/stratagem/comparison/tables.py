@@ -1,8 +1,4 @@
-"""The report's tables, made from stored evaluations alone: as CSV, Markdown and LaTeX.
-
-What a run was trained with is stored beside it, so a run that no longer fits the study (another recipe,
-other code) can be named here without training anything.
-"""
+"""The report's tables, made from stored evaluations alone: as CSV, Markdown and LaTeX."""
 
 import json
 import math
@@ -16,7 +12,7 @@ from stratagem.core.errors import DataError
 from stratagem.core.files import write_table, write_text
 from stratagem.data.split import units
 
-__all__ = ["make", "stale", "usable", "write"]
+__all__ = ["make", "usable", "write"]
 
 
 def make(
@@ -110,38 +106,10 @@ def usable(runs: dict[Path, str]) -> tuple[list[Path], list[str]]:
     return folders, sorted(left_out)
 
 
-def stale(folder: Path, recipe: dict, lineage: dict, source: str) -> str | None:
-    """Why a stored run is not what the study would train now; None where it is.
-
-    Parameters
-    ----------
-    folder : path
-        Of the run.
-    recipe, lineage : dict
-        What the study would train it with now, and make its input files from.
-    source : str
-        Digest of the code of training.
-    """
-    cost = _read(folder / "cost.json")
-    was, now = _flat(cost["recipe"] | cost["lineage"]), _flat(recipe | lineage)
-    changed = sorted(key for key in was.keys() | now.keys() if was.get(key) != now.get(key))
-    if changed:
-        return f"trained with other values of {', '.join(changed)}"
-    return "trained by other code" if cost["source"] != source else None
-
-
 def _kept(path: Path, evaluation: pd.DataFrame, design: Design) -> dict[tuple[str, str], float]:
     """What a plan's round trip leaves of the test images' masks, by metric and class."""
     counts = pd.read_parquet(path)
     return round_trip_scores(counts[counts["sample"].isin(evaluation["sample"])], design.classes)
-
-
-def _flat(record: dict, prefix: str = "") -> dict:
-    """A nested record by dotted keys."""
-    found = {}
-    for key, value in record.items():
-        found |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
-    return found
 
 
 def _read(path: Path) -> dict:

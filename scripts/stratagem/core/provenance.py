@@ -15,7 +15,6 @@ import ast
 import functools
 import hashlib
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 __all__ = ["LEFT_OUT", "behaviour", "modules", "sources"]
@@ -24,6 +23,7 @@ PACKAGE = Path(__file__).parents[1]
 LEFT_OUT = ("core.errors", "data.masks.question", "study.")  # a name, or all that begin so
 LOGGERS = {"log", "logger", "logging", "warnings"}
 NAMED = re.compile(r"stratagem\.[\w.]+:\w+")  # a function that a table names, to import it when needed
+LEFT_UNWRITTEN = {"kind", "ctx"}  # u"" or "", and whether a name is read or set: no behaviour of their own
 SPEAKING = {"print", "tell", "tqdm"}  # functions whose texts are for people
 
 
@@ -46,7 +46,7 @@ def sources(*called: str, script: str) -> str:
     digest = hashlib.sha256()
     for path in (PACKAGE.parent / script, *map(_path, names)):
         if path.is_file():
-            digest.update(f"{path.stem}\n{behaviour(path.read_text(encoding='utf-8'))}\n".encode())
+            digest.update(f"{path.stem}\n{behaviour(_text(path))}\n".encode())
         template = path.with_suffix(".html")
         if template.is_file():
             digest.update(template.read_bytes())
@@ -66,35 +66,36 @@ def modules(module: str) -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
-@functools.cache
+@functools.lru_cache(maxsize=512)
 def behaviour(text: str) -> str:
     """What a module does, as text that no comment, docstring, layout or message changes.
 
     Written by our own walk over the tree: `ast.dump` differs between versions of Python.
     """
-    return "".join(_written(ast.parse(text)))
+    written: list[str] = []
+    _write(_tree(text), written)
+    return "".join(written)
 
 
-def _written(node: object, *, silent: bool = False) -> Iterator[str]:
-    """A node and all below it; where it is silent, without its texts."""
+def _write(node: object, written: list[str], *, silent: bool = False) -> None:
+    """Write a node and all below it; where it is silent, without its texts."""
     if isinstance(node, list):
         for item in node:
             if not _is_text_alone(item):
-                yield from _written(item, silent=silent)
-        return
-    if not isinstance(node, ast.AST):
-        yield repr(node)
-        return
-    if silent and (isinstance(node, ast.JoinedStr) or _is_text(node)):
-        yield "text"
-        return
-    yield f"{type(node).__name__}("
-    speaks = silent or (isinstance(node, ast.Call) and _speaks(node.func))
-    for name, value in ast.iter_fields(node):
-        if value is not None and value != [] and name != "kind":
-            yield f"{name}="
-            yield from _written(value, silent=speaks)
-    yield ")"
+                _write(item, written, silent=silent)
+    elif not isinstance(node, ast.AST):
+        written.append(repr(node))
+    elif silent and (isinstance(node, ast.JoinedStr) or _is_text(node)):
+        written.append("text")
+    else:
+        written.append(f"{type(node).__name__}(")
+        silent = silent or (isinstance(node, ast.Call) and _speaks(node.func))
+        for name in node._fields:
+            value = getattr(node, name, None)
+            if value is not None and value != [] and name not in LEFT_UNWRITTEN:
+                written.append(f"{name}=")
+                _write(value, written, silent=silent)
+        written.append(")")
 
 
 def _is_text_alone(node: object) -> bool:
@@ -119,7 +120,7 @@ def _imported(module: str) -> list[str]:
     The project has no relative imports.
     """
     dotted: list[str] = []
-    for node in ast.walk(ast.parse(_path(module).read_text(encoding="utf-8"))):
+    for node in ast.walk(_tree(_text(_path(module)))):
         if isinstance(node, ast.Import):
             dotted += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -132,3 +133,12 @@ def _imported(module: str) -> list[str]:
 
 def _path(module: str) -> Path:
     return PACKAGE.joinpath(*module.split(".")).with_suffix(".py")
+
+
+@functools.lru_cache(maxsize=512)
+def _tree(text: str) -> ast.Module:
+    return ast.parse(text)
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8")

@@ -6,6 +6,7 @@ here beside them warns: runs that collapsed, devices that differ, what leaves a 
 """
 
 import json
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -509,6 +510,7 @@ def _facts(stored: Stored, evaluation: pd.DataFrame, records: list[dict]) -> dic
         "plans": {path.parent.name: json.loads(path.read_text(encoding="utf-8")) for path in stored.plans},
         "executions": executions.to_dict("records"),
         "mixed": len(executions[["device", "dtype"]].drop_duplicates()) > 1,
+        "codes": Counter(record.get("source", "unknown") for record in records),
         "scatter": SEED_VARIANCE[seed_variance(evaluation, _references(stored.study), stored.metric)],
         "foreground": not per_image(evaluation, stored.metric).empty,
     }
@@ -528,4 +530,4 @@ def _executions(records: list[dict]) -> pd.DataFrame:
     """Every way the runs were computed, and how many runs: ``device, dtype, layout, why, threads, runs``."""
     rows = [record["execution"] | {"threads": record["recipe"]["threads"]} for record in records]
     table = pd.DataFrame(rows)
-    return table.groupby(list(table), sort=False).size().reset_index(name="runs")
+    return table.groupby(list(table), sort=False, dropna=False).size().reset_index(name="runs")

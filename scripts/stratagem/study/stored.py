@@ -1,0 +1,109 @@
+"""Stored runs held against the study: which of them would be made otherwise now, and what that costs.
+
+What a run was trained with is stored beside it (cost.json), so a run that no longer fits the study, another
+recipe or other code, is named without training anything.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+__all__ = ["Expected", "changed", "made_by_other_code", "stale", "told"]
+
+# What older versions left out of a record, and what it then was.
+SINCE = {"training.loss": "cross-entropy-dice", "training.class_weights": "none"}
+
+
+@dataclass(frozen=True)
+class Expected:
+    """A run as the study would train it now.
+
+    Attributes
+    ----------
+    folder : path
+        Of the run.
+    recipe, lineage : dict
+        What it would be trained with, and what its input files would be made from.
+    """
+
+    folder: Path
+    recipe: dict[str, Any]
+    lineage: dict[str, Any]
+
+
+def stale(run: Expected, source: str) -> str | None:
+    """Why a stored run is not what the study would train now; None where it is.
+
+    Parameters
+    ----------
+    run : Expected
+        Its folder holds cost.json.
+    source : str
+        Digest of the code of training.
+    """
+    cost = _cost(run.folder)
+    names = changed(run, cost)
+    if names:
+        return f"trained with other values of {', '.join(names)}"
+    return "trained by other code" if cost.get("source") != source else None
+
+
+def changed(run: Expected, cost: dict[str, Any]) -> list[str]:
+    """The dotted keys in which a run's record differs from what the study says now, sorted."""
+    was = SINCE | _flat(cost["recipe"] | cost.get("lineage", {}))
+    now = SINCE | _flat(run.recipe | (run.lineage if "lineage" in cost else {}))
+    return sorted(key for key in was.keys() | now.keys() if was.get(key) != now.get(key))
+
+
+def made_by_other_code(runs: list[Expected], source: str) -> Iterator[tuple[Path, float]]:
+    """Finished runs that fit the study, but were made by other code: folder, and hours that they took.
+
+    Parameters
+    ----------
+    runs : list of Expected
+    source : str
+        Digest of the code of training.
+    """
+    for run in runs:
+        if not (run.folder / "cost.json").is_file():
+            continue
+        cost = _cost(run.folder)
+        if cost.get("source") != source and not changed(run, cost):
+            yield run.folder, (cost["training_s"] + cost.get("validation_s", 0.0)) / 3600
+
+
+def told(found: list[tuple[Path, float]], *, kept: bool) -> str | None:
+    """What is said of runs that other code made, before anything starts; None where there are none.
+
+    Parameters
+    ----------
+    found : list
+        What `made_by_other_code` gives.
+    kept : bool
+        Whether the call keeps them.
+    """
+    if not found:
+        return None
+    count, hours = len(found), sum(hours for _, hours in found)
+    took = f"{hours:.1f} hours" if hours >= 1 else f"{max(1, round(60 * hours))} min"
+    runs, were = ("1 finished run", "was") if count == 1 else (f"{count} finished runs", "were")
+    if kept:
+        return f"Kept: {runs} that other code made ({took}); tables and page say so."
+    return (
+        f"Stale: {runs} {were} made by other code and will be made anew, if the call asks for them: {took} "
+        "by their own records. To keep them: --config keep=code."
+    )
+
+
+def _cost(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / "cost.json").read_text(encoding="utf-8"))
+
+
+def _flat(record: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """A nested record by dotted keys."""
+    found: dict[str, Any] = {}
+    for key, value in record.items():
+        found |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return found

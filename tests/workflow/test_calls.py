@@ -1,0 +1,73 @@
+"""What is said on the command line belongs to the call: it keeps, it uses, and it changes no study."""
+
+import json
+import re
+
+import pandas as pd
+import pytest
+
+from workflow_edits import edited
+
+pytestmark = pytest.mark.xdist_group("workflow")
+TRAINING = "stratagem/training/loop.py"
+
+
+def test_an_upgrade_says_what_it_costs_before_it_starts(finished):
+    """The code of training changed: I am told how many runs, of how long, and how to keep them."""
+    with edited(finished, TRAINING):
+        said = finished.snakemake("--dry-run").stdout
+    assert re.search(
+        r"^Stale: 8 finished runs were made by other code.*: 1 min by their own records", said, re.M
+    )
+    assert "To keep them: --config keep=code." in said
+    assert "Stale" not in finished.snakemake("--dry-run").stdout
+
+
+def test_finished_runs_can_be_kept(finished):
+    """With keep=code nothing is made anew that other code made, at any stage."""
+    with edited(finished, TRAINING, "stratagem/data/image.py", "stratagem/loading/shards.py"):
+        assert finished.planned()["train"] == 8
+        said = finished.snakemake("--dry-run", "--config", "keep=code").stdout
+        assert "Kept: 8 finished runs that other code made" in said
+        assert finished.planned("--config", "keep=code") == {}
+
+
+def test_what_was_kept_is_recorded_in_tables_and_page(clone):
+    """I keep old runs and add a strategy: the tables name both versions of the code, and the page warns."""
+    baseline = {"baseline": clone.strategies["baseline"]}
+    clone.study(seeds=[1], strategies=baseline)
+    assert clone.snakemake().returncode == 0
+    clone.study(seeds=[1], strategies=baseline | {"from-shards": clone.strategies["from-shards"]})
+    with edited(clone, TRAINING):
+        said = clone.snakemake("--config", "keep=code")
+        assert said.returncode == 0, said.stdout
+        assert clone.planned("--config", "keep=code") == {}
+    report = clone.folder / "results/tiny/report"
+    codes = pd.read_csv(report / "tables/costs.csv").set_index("strategy")["code"]
+    assert codes["baseline"] != codes["from-shards"]
+    page = (report / "report.html").read_text()
+    assert "made by different versions of the code" in page and codes["baseline"] in page
+
+
+def test_an_argument_in_a_study_file_stops_the_call(clone):
+    """It is an argument of a call: I am told where to put it."""
+    clone.study(keep="code")
+    said = clone.snakemake("--dry-run")
+    assert said.returncode != 0
+    assert "keep: an argument of a call" in said.stdout and "--config keep=code" in said.stdout
+
+
+@pytest.mark.parametrize(("target", "planned"), [("tables", {"tables": 1})])
+def test_targets_that_use_results_train_nothing(finished, target, planned):
+    """I edit the code of training and ask for what uses results: no run starts, stale ones are named."""
+    with edited(finished, TRAINING):
+        assert finished.planned(target) == planned
+        said = finished.snakemake(target)
+    assert said.returncode == 0, said.stdout
+    assert len(re.findall(r"^Stale: \S+: trained by other code\.$", said.stdout, re.MULTILINE)) == 8
+
+
+def test_an_argument_enters_no_record(finished):
+    """What a run was trained with knows of no call."""
+    for path in (finished.folder / "results/tiny/runs").glob("*/*/*/cost.json"):
+        assert "keep" not in json.loads(path.read_text())["recipe"]
