@@ -35,7 +35,8 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	PATH="$(CURDIR)/$(BIN):$$PATH" snakefmt --check Snakefile rules
 	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --lint
-	PYTHONPATH=scripts $(BIN)/lint-imports --no-cache
+	PYTHONPATH=scripts $(BIN)/lint-imports --no-cache --no-logo
+	$(BIN)/mypy
 
 $(READY): requirements.lock
 	$(PYTHON) -m venv .venv

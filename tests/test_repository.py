@@ -40,7 +40,7 @@ ABSENT = {"demo": {"input"}, "tables": {"input", "output", "benchmark"}}
 ABSENT |= dict.fromkeys(["verify", "repair"], {"output", "benchmark"})
 EXTRA = {"wildcard_constraints"}  # what a rule may say beside these
 MADE = {".git", ".venv", ".venv-slurm", ".snakemake", ".ruff_cache", ".pytest_cache", ".hypothesis"}
-MADE |= {"__pycache__", "results", "data"}  # by tools and by the workflow, not by hand
+MADE |= {"__pycache__", ".mypy_cache", "results"}  # by tools and by the workflow, not by hand
 
 
 def _text(path: Path) -> str:
@@ -66,7 +66,8 @@ def _files():
     waiting = [ROOT]
     while waiting:
         for path in waiting.pop().iterdir():
-            if path.is_dir() and path.name not in MADE and not path.name.endswith(".egg-info"):
+            made = path.name in MADE or path == ROOT / "data" or path.name.endswith(".egg-info")
+            if path.is_dir() and not made:
                 waiting.append(path)
             elif path.is_file():
                 yield path

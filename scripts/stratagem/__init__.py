@@ -5,4 +5,4 @@ import os
 # Arrow's own allocator keeps several times what a table needs. It is chosen when Arrow is first imported.
 os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"

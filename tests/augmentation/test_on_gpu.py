@@ -8,7 +8,7 @@ import pytest
 import skimage.data
 import torch
 
-from stratagem.augmentation import on_cpu, on_gpu
+from stratagem.augmentation import on_cpu, on_gpu, transforms
 from stratagem.augmentation.manifest import draw
 from stratagem.augmentation.on_cpu import exchange, hidden
 from stratagem.augmentation.transforms import NEUTRAL, TRANSFORMS, Policy, Strength
@@ -274,3 +274,10 @@ def test_a_blur_may_be_wider_than_the_image(height, width, blur):
     images, masks = _pictures(2, height, width)
     rows = [_row(blur_px=blur)] * 2
     assert _apart(_batch(rows, images, masks)[0], _single(rows, images, masks)[0]).max() < LEVELS
+
+
+def test_both_ways_know_the_same_steps():
+    """Their order stands once, and each has an operation for every step."""
+    assert list(on_cpu.OPERATIONS) == list(on_gpu.OPERATIONS) == list(transforms.PHOTOMETRIC)
+    used = {column for columns in transforms.PHOTOMETRIC.values() for column in columns}
+    assert used <= set(transforms.NEUTRAL)

@@ -199,4 +199,4 @@ def test_whatever_changes_what_is_done_changes_the_digest(old, new):
 def test_every_version_of_python_makes_the_same_digest():
     """A study that moves to a newer Python is not trained anew for it (a golden value, of 3.11)."""
     found = hashlib.sha256(behaviour(BEFORE).encode()).hexdigest()[:12]
-    assert found == "24ab57adb7c1"
+    assert found == "893fce35e012"

@@ -248,3 +248,14 @@ def test_normalisation_is_torch_s_own_and_keeps_the_layout(layout):
     for ours, theirs in zip(*results, strict=True):
         torch.testing.assert_close(ours, theirs)
     assert results[0][0].is_contiguous(memory_format=layout)
+
+
+@pytest.mark.parametrize("network", ["unet", "resnet18"])
+def test_logits_are_float32_so_that_classes_do_not_tie(network):
+    """Features may be bfloat16, in which a tenth of the pixels near a boundary would tie."""
+    model = build(network, 2, width=4, depth=2, seed=0).eval()
+    image = torch.randint(0, 256, (1, 3, 64, 64), generator=torch.Generator().manual_seed(0)).byte()
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        found = model(image)
+    assert found.dtype == torch.float32
+    assert not (found[:, 0] == found[:, 1]).any()

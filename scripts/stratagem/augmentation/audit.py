@@ -13,6 +13,7 @@ Unlike is not harmful: what it does to a network's scores is for the comparison 
 """
 
 from dataclasses import dataclass, replace
+from typing import cast
 
 import cv2
 import numpy as np
@@ -261,7 +262,8 @@ def _asked(name: str, subjects: list[Subject], draws: list[dict], transforms: in
     groups = [one.unit for one in subjects]
     if len(set(groups)) < GROUPS:
         return nothing | {"verdict": f"not asked: fewer than {GROUPS} independent images"}
-    told = tell(*_pictures(subjects, draws, interior), groups)
+    real, changed = _pictures(subjects, draws, interior)
+    told = tell(real, changed, groups)
     unlike = told.p * transforms <= SURE and told.share >= CLEAR
     return {"told": told.share, "p": told.p, "pairs": len(groups), "verdict": UNLIKE if unlike else ALIKE}
 
@@ -313,6 +315,7 @@ def _seen(subject: Subject, drawn: dict, interior: float, shown: list[int]) -> n
 
 def _shown(subjects: list[Subject]) -> list[int]:
     """The foreground classes of most pixels, by index."""
-    pixels = sum(np.bincount(one.mask.ravel(), minlength=256) for one in subjects)[1:IGNORE]
+    counted = sum(np.bincount(one.mask.ravel(), minlength=256) for one in subjects)
+    pixels = cast(np.ndarray, counted)[1:IGNORE]
     most = 1 + np.argsort(-pixels, kind="stable")[:CLASSES]
     return sorted(int(number) for number in most if pixels[number - 1])

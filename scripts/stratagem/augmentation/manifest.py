@@ -63,7 +63,7 @@ def draw(policy: Policy, seed: int, samples: list[str], variant: int) -> dict[st
         A column each of ``transforms.NEUTRAL``, in its own type.
     """
     keys = _keys(seed, tuple(samples))
-    columns = {}
+    columns: dict[str, np.ndarray] = {}
     for name, transform in TRANSFORMS.items():
         strength = policy.strengths.get(name)
         if strength is None or strength.probability == 0:
@@ -151,10 +151,10 @@ class Manifest:
         KeyError
             If the manifest does not have a sample, or it is not of interest.
         """
-        samples = pd.Index(samples, dtype=str)
-        found = pd.Index(self._samples).get_indexer(samples)
+        asked = pd.Index(samples, dtype=str)
+        found = pd.Index(self._samples).get_indexer(asked)
         if (found < 0).any():
-            raise KeyError(samples[found < 0][0])
+            raise KeyError(asked[found < 0][0])
         return found
 
     def at(self, place: int, variant: int) -> dict[str, float]:

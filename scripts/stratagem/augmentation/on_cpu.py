@@ -16,11 +16,12 @@ Yun et al. 2019 (cutmix).
 
 import functools
 import math
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
 
-from stratagem.augmentation.transforms import NEUTRAL
+from stratagem.augmentation.transforms import NEUTRAL, PHOTOMETRIC
 from stratagem.data.labels import IGNORE
 
 __all__ = [
@@ -76,14 +77,14 @@ def apply(
     if exchanged is not None and mirrors(row):
         cv2.LUT(mask_out, exchanged, mask_out)
     found = image_out
-    for columns, operation in PHOTOMETRIC:
+    for step, columns in PHOTOMETRIC.items():
         if any(row[column] != NEUTRAL[column] for column in columns):
-            found = operation(row, found)
+            found = OPERATIONS[step](row, found)
     if found is not image_out:
         image_out[...] = found
     if row["cutout"] > 0:
-        rows, columns = hidden(row, *mask.shape)
-        image_out[rows, columns], mask_out[rows, columns] = 0, IGNORE
+        down, across = hidden(row, *mask.shape)
+        image_out[down, across], mask_out[down, across] = 0, IGNORE
     return image_out, mask_out
 
 
@@ -103,12 +104,12 @@ def moves(row: Row) -> bool:
     return any(row[column] != NEUTRAL[column] for column in MOVING)
 
 
-def exchange(pairs: list[tuple[int, int]]) -> np.ndarray | None:
+def exchange(pairs: Sequence[tuple[int, int]]) -> np.ndarray | None:
     """What each class becomes in a mirror: uint8 (256,); None where no pair is given.
 
     Parameters
     ----------
-    pairs : list of (int, int)
+    pairs : sequence of (int, int)
         Class indices that are each other's mirror image; a class is in one pair at most.
 
     Returns
@@ -286,7 +287,8 @@ def _flipped(row: Row, height: int, width: int) -> Affine:
 
 
 def _turned(row: Row, height: int, width: int) -> Affine:
-    return ((1, 0, 0, 0, 1, 0), (0, -1, 0, 1, 0, 0), (-1, 0, 0, 0, -1, 0), (0, 1, 0, -1, 0, 0))[row["turns"]]
+    quarters = (1, 0, 0, 0, 1, 0), (0, -1, 0, 1, 0, 0), (-1, 0, 0, 0, -1, 0), (0, 1, 0, -1, 0, 0)
+    return quarters[int(row["turns"])]
 
 
 def _scaled(row: Row, height: int, width: int) -> Affine:
@@ -495,13 +497,13 @@ def _compressed(row: Row, image: np.ndarray) -> np.ndarray:
     return cv2.cvtColor(cv2.imdecode(stored, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
 
 
-PHOTOMETRIC = (
-    (("light",), _lit),
-    (("brightness", "contrast", "gamma", "channel_0", "channel_1", "channel_2"), _levelled),
-    (("saturation", "hue_deg"), _coloured),
-    (("blur_px",), _blurred),
-    (("low_resolution",), _coarsened),
-    (("noise",), _noisy),
-    (("sharpen",), _sharpened),
-    (("jpeg",), _compressed),
-)
+OPERATIONS = {
+    "light": _lit,
+    "levels": _levelled,
+    "colours": _coloured,
+    "blur": _blurred,
+    "low_resolution": _coarsened,
+    "noise": _noisy,
+    "sharpen": _sharpened,
+    "jpeg": _compressed,
+}

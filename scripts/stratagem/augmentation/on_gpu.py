@@ -7,6 +7,7 @@ by rounding. Noise has its own generator a device; JPEG is computed as its defin
 """
 
 import math
+from typing import Any
 
 import cv2
 import numpy as np
@@ -14,7 +15,7 @@ import torch
 from torch.nn import functional
 
 from stratagem.augmentation import on_cpu
-from stratagem.augmentation.transforms import NEUTRAL
+from stratagem.augmentation.transforms import NEUTRAL, PHOTOMETRIC
 from stratagem.data.labels import IGNORE
 
 __all__ = ["apply"]
@@ -56,14 +57,14 @@ def apply(
         table = torch.from_numpy(exchanged).to(masks.device)
         mirrored = torch.tensor([on_cpu.mirrors(row) for row in rows], device=masks.device)
         masks = torch.where(mirrored[:, None, None], table[masks.long()], masks)
-    for columns, operation in PHOTOMETRIC:
+    for step, columns in PHOTOMETRIC.items():
         touched = [
             number
             for number, row in enumerate(rows)
             if any(row[column] != NEUTRAL[column] for column in columns)
         ]
         if touched:
-            found = operation([rows[number] for number in touched], images[touched])
+            found = OPERATIONS[step]([rows[number] for number in touched], images[touched])
             images[touched] = found.round().clamp(0, 255)
     _hide(rows, images, masks)
     images = images.to(torch.uint8)
@@ -73,8 +74,9 @@ def apply(
 def _warped(rows: Rows, images: torch.Tensor, masks: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     if not any(map(on_cpu.moves, rows)):
         return images, masks.clone()
-    grid = _grid(rows, *masks.shape[1:], images.device)
-    options = {"padding_mode": "zeros", "align_corners": True}
+    height, width = masks.shape[1:]
+    grid = _grid(rows, height, width, images.device)
+    options: dict[str, Any] = {"padding_mode": "zeros", "align_corners": True}
     # What lies outside is 0 in both: so masks pass as their complement, of which 0 is `IGNORE`.
     turned = (IGNORE - masks)[:, None].float()
     labels = IGNORE - functional.grid_sample(turned, grid, "nearest", **options)[:, 0].to(torch.uint8)
@@ -156,8 +158,8 @@ def _blurred(rows: Rows, images: torch.Tensor) -> torch.Tensor:
 def _coarsened(rows: Rows, images: torch.Tensor) -> torch.Tensor:
     found = []
     for row, image in zip(rows, images.split(1), strict=True):
-        size = [max(1, round(side / row["low_resolution"])) for side in image.shape[2:]]
-        small = functional.adaptive_avg_pool2d(image, size)
+        height, width = (max(1, round(side / row["low_resolution"])) for side in image.shape[2:])
+        small = functional.adaptive_avg_pool2d(image, (height, width))
         found.append(functional.interpolate(small, image.shape[2:], mode="bilinear", align_corners=False))
     return torch.cat(found)
 
@@ -192,10 +194,10 @@ def _compressed(rows: Rows, images: torch.Tensor) -> torch.Tensor:
 
 def _quantised(rows: Rows, planes: torch.Tensor, table: str) -> torch.Tensor:
     """Planes (B, C, H, W), sides multiples of 8, as a JPEG of each row's quality keeps them."""
-    steps = np.array(table.split(), float).reshape(1, 1, 1, 8, 1, 8)
+    listed = np.array(table.split(), float).reshape(1, 1, 1, 8, 1, 8)
     quality = np.array([row["jpeg"] for row in rows], float).reshape(-1, 1, 1, 1, 1, 1)
     scale = np.where(quality < 50, 5000 // quality, 200 - 2 * quality)
-    steps = torch.from_numpy(np.clip(np.floor((steps * scale + 50) / 100), 1, 255)).to(planes)
+    steps = torch.from_numpy(np.clip(np.floor((listed * scale + 50) / 100), 1, 255)).to(planes)
     basis = torch.from_numpy(cv2.dct(np.eye(8), flags=cv2.DCT_ROWS).T.copy()).to(planes)
     count, channels, height, width = planes.shape
     blocks = planes.view(count, channels, height // 8, 8, width // 8, 8)
@@ -204,13 +206,13 @@ def _quantised(rows: Rows, planes: torch.Tensor, table: str) -> torch.Tensor:
     return torch.einsum("ui,bcyuxv,vj->bcyixj", basis, kept, basis).reshape(planes.shape)
 
 
-PHOTOMETRIC = (
-    (("light",), _lit),
-    (("brightness", "contrast", "gamma", "channel_0", "channel_1", "channel_2"), _levelled),
-    (("saturation", "hue_deg"), _coloured),
-    (("blur_px",), _blurred),
-    (("low_resolution",), _coarsened),
-    (("noise",), _noisy),
-    (("sharpen",), _sharpened),
-    (("jpeg",), _compressed),
-)
+OPERATIONS = {
+    "light": _lit,
+    "levels": _levelled,
+    "colours": _coloured,
+    "blur": _blurred,
+    "low_resolution": _coarsened,
+    "noise": _noisy,
+    "sharpen": _sharpened,
+    "jpeg": _compressed,
+}

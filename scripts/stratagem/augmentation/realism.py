@@ -18,6 +18,7 @@ tests of classifiers).
 """
 
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import torch
@@ -69,7 +70,7 @@ def tell(real: np.ndarray, changed: np.ndarray, groups: list[str]) -> Told:
     Told
     """
     both = features(np.concatenate([real, changed]))
-    kernel = sum(_kernel(found[: len(real)], found[len(real) :]) for found in both)
+    kernel = cast(np.ndarray, sum(_kernel(found[: len(real)], found[len(real) :]) for found in both))
     names, group = np.unique(groups, return_inverse=True)
     rng = np.random.Generator(np.random.Philox(SEED))
     answers = _answers(kernel, rng.permutation(len(names))[group] % FOLDS)
@@ -104,7 +105,11 @@ def features(pictures: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         turned += _responses(coarse, _exemplars(coarse, TURNS, rng))
     layout = functional.avg_pool2d(given, SIDE // CELLS).flatten(1)
     levels = [given.mean((2, 3)), given.std((2, 3)), layout]
-    return tuple(torch.cat(family, dim=1).numpy() for family in (upright, turned, levels))
+    return _joined(upright), _joined(turned), _joined(levels)
+
+
+def _joined(family: list[torch.Tensor]) -> np.ndarray:
+    return torch.cat(family, dim=1).numpy()
 
 
 def _kernel(real: np.ndarray, changed: np.ndarray) -> np.ndarray:
@@ -155,7 +160,7 @@ def _turned(patches: torch.Tensor, angle: float) -> torch.Tensor:
         return patches
     cos, sin = np.cos(angle), np.sin(angle)
     turn = torch.tensor([[cos, -sin, 0], [sin, cos, 0]], dtype=torch.float32)
-    grid = functional.affine_grid(turn.expand(len(patches), 2, 3), patches.shape, align_corners=False)
+    grid = functional.affine_grid(turn.expand(len(patches), 2, 3), list(patches.shape), align_corners=False)
     return functional.grid_sample(patches, grid, align_corners=False)
 
 

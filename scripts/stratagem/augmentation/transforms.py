@@ -12,7 +12,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["NEUTRAL", "TRANSFORMS", "Parameter", "Policy", "Strength", "Transform", "strength", "unsafe"]
+__all__ = [
+    "NEUTRAL",
+    "PHOTOMETRIC",
+    "TRANSFORMS",
+    "Parameter",
+    "Policy",
+    "Strength",
+    "Transform",
+    "strength",
+    "unsafe",
+]
 
 UPRIGHT_DEG = 45  # up is nearer to up than to a side
 SEEDS = 2**31  # seeds of noise and elastic fields are drawn from below this
@@ -313,6 +323,19 @@ NEUTRAL = {
     for column, parameter in transform.parameters.items()
 }
 
+# What changes an image alone, in the order in which a camera meets it: each step by name, with its columns. A
+# step is done where any of them is not neutral; how, stands in `on_cpu` and `on_gpu` under its name.
+PHOTOMETRIC = {
+    "light": ("light",),
+    "levels": ("brightness", "contrast", "gamma", "channel_0", "channel_1", "channel_2"),
+    "colours": ("saturation", "hue_deg"),
+    "blur": ("blur_px",),
+    "low_resolution": ("low_resolution",),
+    "noise": ("noise",),
+    "sharpen": ("sharpen",),
+    "jpeg": ("jpeg",),
+}
+
 
 def strength(name: str, given: float | tuple[float, float]) -> Strength:
     """A strength as the config writes it: a number, or a range with a probability.
@@ -355,7 +378,7 @@ def unsafe(declared: str, policy: Policy) -> dict[str, str]:
         return {
             name: "a mirror makes it another" for name in ("flip_horizontal", "flip_vertical") if name in on
         }
-    found = {name: "it has an up" for name in ("flip_vertical", "turns") if name in on}
+    found: dict[str, str] = {name: "it has an up" for name in ("flip_vertical", "turns") if name in on}
     if "rotation" in on and on["rotation"].range > UPRIGHT_DEG:
         found["rotation"] = f"it has an up, which a rotation of more than {UPRIGHT_DEG} degrees loses"
     return found

@@ -6,13 +6,23 @@ A new row is all that a new choice needs; a name that is no row is refused where
 
 import difflib
 from collections.abc import Mapping
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from stratagem.core.errors import UnknownNameError
 
 __all__ = ["Axis"]
 
-Row = TypeVar("Row")
+
+class Described(Protocol):
+    """What every row has."""
+
+    @property
+    def description(self) -> str:
+        """What it is, as a sentence."""
+        ...
+
+
+Row = TypeVar("Row", bound=Described)
 
 
 class Axis(dict[str, Row]):

@@ -105,7 +105,9 @@ def _same_package(snakemake: Any) -> None:
     beside, here = Path(snakemake.scriptdir, "stratagem"), Path(__file__).parents[1]
     if not beside.is_dir() or os.path.samefile(beside, here):
         return
-    wanted = re.search(r'__version__ = "(.*)"', (beside / "__init__.py").read_text()).group(1)
+    declared = re.search(r'__version__ = "(.*)"', (beside / "__init__.py").read_text())
+    assert declared is not None
+    wanted = declared.group(1)
     if wanted != __version__:
         raise DeviceError(
             expected=f"version {wanted} of the package, in {beside.resolve()}",

@@ -15,6 +15,7 @@ import ast
 import functools
 import hashlib
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 __all__ = ["LEFT_OUT", "behaviour", "modules", "sources"]
@@ -22,7 +23,7 @@ __all__ = ["LEFT_OUT", "behaviour", "modules", "sources"]
 PACKAGE = Path(__file__).parents[1]
 LEFT_OUT = ("core.errors", "data.masks.question", "study.")  # a name, or all that begin so
 LOGGERS = {"log", "logger", "logging", "warnings"}
-NAMED = re.compile(r"stratagem\.[\w.]+:\w+")  # a function that a table names, to import it when needed
+NAMED = re.compile(r'"(stratagem\.[\w.]+:\w+)"')  # a function that a table names, to import it when needed
 LEFT_UNWRITTEN = {"kind", "ctx"}  # u"" or "", and whether a name is read or set: no behaviour of their own
 SPEAKING = {"print", "tell", "tqdm"}  # functions whose texts are for people
 
@@ -119,16 +120,28 @@ def _imported(module: str) -> list[str]:
 
     The project has no relative imports.
     """
-    dotted: list[str] = []
-    for node in ast.walk(_tree(_text(_path(module)))):
+    names = [name.removeprefix("stratagem.") for name in _named(_text(_path(module)))]
+    return [name for name in names if _path(name).is_file()]  # not a function, nor `__version__`
+
+
+@functools.lru_cache(maxsize=512)
+def _named(text: str) -> tuple[str, ...]:
+    """Whatever of the package a module's text may import, by full name."""
+    dotted = [found.partition(":")[0] for found in NAMED.findall(text)]
+    for node in _statements(_tree(text)):
         if isinstance(node, ast.Import):
             dotted += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
             dotted += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-        elif _is_text(node) and NAMED.fullmatch(node.value):
-            dotted.append(node.value.partition(":")[0])
-    names = [name.removeprefix("stratagem.") for name in dotted if name.startswith("stratagem.")]
-    return [name for name in names if _path(name).is_file()]  # not a function, nor `__version__`
+    return tuple(name for name in dotted if name.startswith("stratagem."))
+
+
+def _statements(node: ast.AST) -> Iterator[ast.AST]:
+    """All statements below a node; no expressions, which are most of a tree."""
+    for child in ast.iter_child_nodes(node):
+        if not isinstance(child, ast.expr):
+            yield child
+            yield from _statements(child)
 
 
 def _path(module: str) -> Path:

@@ -15,11 +15,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import cast
 
 import cv2
 import numpy as np
 import tifffile
-from PIL import Image, ImageOps
+from PIL import Image, ImageFile, ImageOps
 
 from stratagem.core.errors import DataError
 
@@ -249,7 +250,7 @@ def varies_in_alpha(path: str | Path) -> bool:
         with Image.open(path) as image:
             if "A" not in image.getbands():
                 return False
-            low, high = image.getchannel("A").getextrema()
+            low, high = cast(tuple[float, float], image.getchannel("A").getextrema())  # of one channel
             return low < high
 
 
@@ -344,7 +345,7 @@ def _as_uint8(planes: np.ndarray, levels: tuple[float, float] | None, path: str 
             remedy="Set the config key `levels` to the intensities that become 0 and 255.",
         )
     low, high = levels
-    precision = np.float32 if planes.itemsize <= 2 else np.float64
+    precision: type[np.floating] = np.float32 if planes.itemsize <= 2 else np.float64
     scaled = (planes.astype(precision) - precision(low)) * precision(255 / (high - low))
     return np.rint(scaled.clip(0, 255)).astype(np.uint8)
 
@@ -368,8 +369,9 @@ def _inverted(pixels: np.ndarray, bits: int) -> np.ndarray:
 
 def _read_with_pillow(path: str | Path) -> Stored:
     with Image.open(path) as image:
-        if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":  # a camera's preview comes second
-            raise _unreadable(path, "one image", f"{image.n_frames} frames")
+        frames = getattr(image, "n_frames", 1)
+        if frames > 1 and image.format != "MPO":  # a camera's preview comes second
+            raise _unreadable(path, "one image", f"{frames} frames")
         _check_size(path, image.height, image.width, 1)
         packing = _packing(image)  # before the pixels are read: Pillow then forgets it
         pixels = _decode_png(path, image) if image.format == "PNG" and packing in WHOLE_PNG else None
@@ -401,13 +403,13 @@ def _palette(image: Image.Image) -> np.ndarray:
     return colours
 
 
-def _packing(image: Image.Image) -> str:
+def _packing(image: ImageFile.ImageFile) -> str:
     """How the file packs its pixels: "RGB;16B", "L;4"."""
     args = image.tile[0].args if image.tile else ""
     return args if isinstance(args, str) else str(args[0] if args else "")
 
 
-def _decode_png(path: str | Path, image: Image.Image) -> np.ndarray | None:
+def _decode_png(path: str | Path, image: ImageFile.ImageFile) -> np.ndarray | None:
     """A PNG of 8 or 16 bits by OpenCV; None where Pillow is to read it.
 
     Of 16-bit colour Pillow drops the lower 8 bits, without a word. Else OpenCV is but faster, and may do

@@ -21,7 +21,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, cast
 
 import numpy as np
 import pandas as pd
@@ -97,7 +97,9 @@ def import_nnunet(folder: str | Path, out: str | Path) -> list[str]:
     _require_none(faults, "each case with all its channels and its labels", folder, _NNUNET_REMEDY)
     with new_folder(out) as (made, final):
         channels = list(dataset.channel_names.values())
-        rows = [{"image": _image(case, made, final, channels, faults), "mask": case.mask} for case in cases]
+        rows: list[dict] = [
+            {"image": _image(case, made, final, channels, faults), "mask": case.mask} for case in cases
+        ]
         _require_none(faults, "channels of one size and one pixel type", folder, "Replace those files.")
         if {case.suffix for case in cases} == set(PARTS):
             rows = [row | {"part": PARTS[case.suffix]} for row, case in zip(rows, cases, strict=True)]
@@ -242,7 +244,7 @@ def _classes_of_nnunet(dataset: _Dataset, where: Path) -> tuple[list[str], dict[
     """The class names by index, and the config key `labels`."""
     values = {name: value for name, value in dataset.labels.items() if name != "ignore"}
     classes = sorted(values, key=values.__getitem__)
-    ignore = dataset.labels.get("ignore", len(classes))
+    ignore = cast(int, dataset.labels.get("ignore", len(classes)))  # lists, of regions, were refused
     consecutive = [values[name] for name in classes] == list(range(len(classes)))
     if not consecutive or not 2 <= len(classes) <= ignore <= IGNORE:
         found = json.dumps(dataset.labels, ensure_ascii=False)

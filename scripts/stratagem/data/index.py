@@ -17,7 +17,7 @@ Memory is bounded: of each sample only measures are kept, no pixels; of its mask
 
 import json
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -284,7 +284,7 @@ def _measure(sample: Sample, wanted: Wanted) -> Measure:
     wide = is_wide(raw.dtype)
     # Levels are not known yet; they change no size and no overlay, which is of 8 bits.
     image = to_image(raw, Reading(wanted.channels, (0, 1)), sample.image)
-    size = raw.shape[:2]
+    height, width = size = raw.shape[:2]
     turned = is_turned(sample.image) and not any(map(is_turned, sample.masks))
     masks = [read_mask(path) for path in sample.masks]
     found = one_mask(masks, None, _threshold(wanted), sample.masks[0]).values.shape[:2]
@@ -294,7 +294,8 @@ def _measure(sample: Sample, wanted: Wanted) -> Measure:
     intensities = sample_intensities(raw, wanted.channels) if wide else None
     return Measure(
         sample,
-        *size,
+        height,
+        width,
         f"{raw.dtype}, {channels} channel{'s' * (channels > 1)}",
         found != size,
         turned,
@@ -357,7 +358,8 @@ def _recognised(measures: list[Measure], wanted: Wanted, problems: list) -> tupl
     try:
         return kept, _recognise(kept, wanted, measures)
     except DataError as error:
-        strays, put_off = _strays(kept), []
+        strays = _strays(kept)
+        put_off: list[tuple[str, str]] = []
         usual = _set_aside(kept, strays, put_off)
         if not strays:
             raise
@@ -410,7 +412,7 @@ def _strays(measures: list[Measure]) -> dict[str, tuple[Path, str]]:
 def _values(summary: Summary) -> dict[str, float]:
     """The values or colours of a mask, by name, with their share; a set bit is of its own kind."""
     if summary.kind == "colour":
-        counts = summary.colours
+        counts: Sequence[tuple[str, int]] = summary.colours
     else:
         counts = [
             (f"{value}{' of 1 bit' * (summary.kind == 'bilevel' and value)}", n)

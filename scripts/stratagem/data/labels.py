@@ -237,10 +237,10 @@ def class_of_code(encoding: Encoding) -> dict[int, int]:
         Class index by code.
     """
     classes = dict(encoding.values) | {colour_code(colour): number for colour, number in encoding.colours}
-    if encoding.ignore is None:
+    ignored = encoding.ignore
+    if ignored is None:
         return classes
-    is_colour = isinstance(encoding.ignore, str)
-    return classes | {colour_code(encoding.ignore) if is_colour else encoding.ignore: IGNORE}
+    return classes | {colour_code(ignored) if isinstance(ignored, str) else ignored: IGNORE}
 
 
 def bit_code(encoding: Encoding) -> int:

@@ -48,8 +48,8 @@ __all__ = [
 
 PARTS = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val"}
 PARTS |= {"test": "test", "testing": "test"}
-USUAL = ("{stem}_mask", "{stem}_masks", "{stem}-mask", "{stem}_label", "{stem}_labels", "{stem}_seg")
-USUAL += ("{stem}_segmentation", "{stem}_gt", "{stem}_*", "{stem}/*", "mask_{stem}")
+USUAL: tuple[str, ...] = ("{stem}_mask", "{stem}_masks", "{stem}-mask", "{stem}_label", "{stem}_labels")
+USUAL += ("{stem}_seg", "{stem}_segmentation", "{stem}_gt", "{stem}_*", "{stem}/*", "mask_{stem}")
 COLUMNS = ("image", "mask", "group", "part", "pixel_size")  # of a sheet
 MEANT = {"split": "part", "set": "part", "subset": "part", "patient": "group", "label": "mask"}
 NAMED = 3  # images that a reason names
@@ -470,7 +470,7 @@ def _paired(images: list[tuple[str, Path]], masks: list[tuple[str, Path]], patte
     before, after = pattern.split("{stem}")
     with_extension = after.lower().endswith(tuple(EXTENSIONS))
     ending = re.compile(re.escape(after).replace(r"\*", "[^/]*"))
-    beginnings = {}
+    beginnings: dict[str, list[tuple[str, Path]]] = {}
     for name, path in images:
         folder, _, stem = name.rpartition("/")
         beginnings.setdefault(f"{folder}/{before}{stem}" if folder else f"{before}{stem}", []).append(
@@ -490,7 +490,7 @@ def _paired(images: list[tuple[str, Path]], masks: list[tuple[str, Path]], patte
 def _usual(images, masks, pattern: str) -> str:
     """The usual pattern that pairs most images, as a hint; nothing where none pairs any."""
     counts = {usual: len(_paired(images, masks, usual)) for usual in USUAL if usual != pattern}
-    best = max(counts, key=counts.get)
+    best = max(counts, key=counts.__getitem__)
     if counts[best] <= max(0, len(images) / 2 - 1):
         return _hint_of_layout([name for name, _ in images], [name for name, _ in masks])
     return f'; `mask_name: "{best}"` would give {counts[best]} images one'
@@ -603,7 +603,7 @@ def _text(path: Path) -> str:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise _bad_sheet(path, "a CSV file", error.strerror, "Correct the path.") from error
+        raise _bad_sheet(path, "a CSV file", str(error.strerror), "Correct the path.") from error
     if data.startswith(b"PK"):
         raise _bad_sheet(path, "a CSV file", "a spreadsheet (.xlsx, .ods)", "Export it as CSV.")
     try:

@@ -7,10 +7,12 @@ measured size would differ from start to start, and with it the parts, and with 
 """
 
 from collections.abc import Callable
+from typing import cast
 
 import torch
 
 from stratagem.networks.execution import Execution
+from stratagem.networks.table import Layered
 
 __all__ = ["BOUND_MB", "reckoned_mb", "room_for"]
 
@@ -56,7 +58,8 @@ def reckoned_mb(model: torch.nn.Module, execution: Execution) -> Callable[[int],
         In evaluation mode, on the CPU.
     execution : Execution
     """
-    side = -(-COUNTED // model.stride) * model.stride
+    stride = cast(Layered, model).stride
+    side = -(-COUNTED // stride) * stride
     slope = HELD * _largest_layer(model, side, execution) / side**2
     fixed = PROCESS_MB + sum(tensor.nbytes for tensor in model.state_dict().values()) / MB
     return lambda pixels: fixed + slope * pixels / MB

@@ -79,7 +79,8 @@ class Predictor:
         def probabilities(window: Window) -> torch.Tensor:
             return self.plan.inverse(self._probabilities(self.plan.forward(image, window)), window)
 
-        return assemble(self.plan.windows(*image.shape[:2], pixel_size), probabilities)
+        height, width = image.shape[:2]
+        return assemble(self.plan.windows(height, width, pixel_size), probabilities)
 
     def _probabilities(self, frame: np.ndarray) -> torch.Tensor:
         """Of an image in its frame, uint8 (FH, FW, 3): float32 (K, FH, FW), in parts where it must be."""
@@ -132,7 +133,7 @@ def parts_of(size: tuple[int, int], stride: int) -> Iterator[tuple[int, int]]:
     (int, int)
         Height and width of a part, multiples of the stride.
     """
-    part = tuple(size)
+    part = (size[0], size[1])
     yield part
     while max(part) > 2 * stride:
         longer = int(np.argmax(part))
@@ -164,7 +165,8 @@ def blended(
         Share of the pixels that parts have in common on which a later part takes another class than the
         first one.
     """
-    total, weights, first = None, torch.zeros(size), torch.full(size, UNSEEN, dtype=torch.uint8)
+    total: torch.Tensor | None = None
+    weights, first = torch.zeros(size), torch.full(size, UNSEEN, dtype=torch.uint8)
     shared = differ = 0
     for window in windows:
         found, weight = scores(window), _weight(window.part)
@@ -177,6 +179,7 @@ def blended(
         total = found.new_zeros((len(found), *size)) if total is None else total
         total[:, *place] += found * weight
         weights[place] += weight
+    assert total is not None  # there is a window
     return total / weights, differ / max(shared, 1)
 
 
@@ -204,7 +207,8 @@ def round_trip(mask: np.ndarray, plan: Plan, classes: int, pixel_size: float = m
         framed = torch.from_numpy(plan.forward_mask(mask, window))
         return plan.inverse(torch.stack([framed == number for number in range(classes)]).float(), window)
 
-    return assemble(plan.windows(*mask.shape, pixel_size), certain)
+    height, width = mask.shape
+    return assemble(plan.windows(height, width, pixel_size), certain)
 
 
 def assemble(windows: list[Window], scores: Callable[[Window], torch.Tensor]) -> np.ndarray:
@@ -225,7 +229,8 @@ def assemble(windows: list[Window], scores: Callable[[Window], torch.Tensor]) ->
         return _classes(scores(windows[0]))
     last = windows[-1]
     found = np.empty((last.top + last.part[0], last.left + last.part[1]), np.uint8)
-    band, start = None, 0
+    band: torch.Tensor | None = None
+    start = 0
     for top, row in itertools.groupby(windows, key=lambda window: window.top):
         added = _row(list(row), scores, found.shape[1])
         if band is not None:
@@ -233,19 +238,21 @@ def assemble(windows: list[Window], scores: Callable[[Window], torch.Tensor]) ->
             found[start:top] = _classes(band[:, :done])
             added[:, : band.shape[1] - done] += band[:, done:]
         band, start = added, top
+    assert band is not None  # there is a window
     found[start:] = _classes(band)
     return found
 
 
 def _row(windows: list[Window], scores: Callable[[Window], torch.Tensor], width: int) -> torch.Tensor:
     """The weighted scores of windows of one height, float (K, h, width)."""
-    total = None
+    total: torch.Tensor | None = None
     for window in windows:
         weighted = scores(window)
         weighted = weighted * _weight(window.part).to(weighted.device)
         if total is None:
             total = weighted.new_zeros((*weighted.shape[:2], width))
         total[:, :, window.left : window.left + window.part[1]] += weighted
+    assert total is not None  # there is a window
     return total
 
 

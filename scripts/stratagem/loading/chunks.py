@@ -25,8 +25,8 @@ __all__ = ["File", "Rows", "is_networked", "open_file"]
 
 # Decoders by HDF5's number of the filter: gzip, and the registered ones of LZ4 and Zstandard.
 DECODERS = {1: imagecodecs.zlib_decode, 32004: imagecodecs.lz4h5_decode, 32015: imagecodecs.zstd_decode}
-NETWORKED = ("9p", "afs", "beegfs", "ceph", "cifs", "davfs", "fuse", "glusterfs", "gpfs", "lustre", "nfs")
-NETWORKED += ("orangefs", "panfs", "pvfs2", "smb", "wekafs")
+NETWORKED: tuple[str, ...] = ("9p", "afs", "beegfs", "ceph", "cifs", "davfs", "fuse", "glusterfs", "gpfs")
+NETWORKED += ("lustre", "nfs", "orangefs", "panfs", "pvfs2", "smb", "wekafs")
 
 
 class File(Protocol):
@@ -214,6 +214,7 @@ class Rows:
     def _unpack(self, packed: np.ndarray, into: np.ndarray) -> None:
         # The last band of a row is stored with a margin.
         whole = into if into.size == self._band else np.empty(self._band, np.uint8)
+        assert self._decode is not None  # else nothing is packed
         unpacked = len(self._decode(packed, out=whole))
         if unpacked != self._band:
             raise EOFError(f"a chunk of {self._band} bytes unpacks to {unpacked}")
@@ -262,7 +263,7 @@ class _Positioned:
         self.size = os.fstat(self._file.fileno()).st_size
 
     def copy(self, offset: int, into: np.ndarray) -> None:
-        view = memoryview(into)
+        view = into.data
         while len(view):
             count = os.preadv(self._file.fileno(), [view], offset)
             if count == 0:

@@ -189,7 +189,7 @@ class Loader:
     def _ahead(self, selections: Iterator[Selection], rooms: list[np.ndarray]) -> Iterator[Batch]:
         """The batches in order, made by threads; a buffer is filled again once its batch was used."""
         crew = _Crew(self._fill)
-        buffers = [(room, SimpleQueue()) for room in rooms]
+        buffers: list[tuple[np.ndarray, SimpleQueue]] = [(room, SimpleQueue()) for room in rooms]
         threads = [threading.Thread(target=crew.work, daemon=True) for _ in range(self.workers)]
         for thread in threads:
             thread.start()
@@ -234,7 +234,8 @@ class _Crew:
     def __init__(self, fill: Callable[[Selection, np.ndarray], Batch]):
         self.tasks: SimpleQueue = SimpleQueue()
         self.ended = threading.Event()
-        self._fill, self._errors = fill, []
+        self._fill = fill
+        self._errors: list[BaseException] = []
 
     def work(self) -> None:
         """Fill buffers until there is nothing more to do."""

@@ -145,13 +145,15 @@ class Order:
 
     def _near(self, random: np.random.Generator, shown: np.ndarray) -> np.ndarray:
         """A permutation that moves each sample by less than the window from where it lies."""
+        assert self.addresses is not None and self.window is not None
         files, places = self.addresses[shown].T
         turn = random.permutation(files.max() + 1)
         stand = np.lexsort([places, turn[files]])
         return stand[np.argsort(np.arange(len(shown)) + random.uniform(0, self.window, len(shown)))]
 
     def _carried(self, start: int) -> Iterator[Selection]:
-        samples, held = len(self.shapes), {}
+        samples = len(self.shapes)
+        held: dict[int, tuple[np.ndarray, np.ndarray]] = {}
         for number in count(start):
             begin, end = number * self.batch_size, (number + 1) * self.batch_size
             epochs = range(begin // samples, (end - 1) // samples + 1)
@@ -265,6 +267,7 @@ def mixing(order: Order, epoch: int = 0) -> float:
         0 to 1.
     """
     places = order.epoch(epoch)[0]
+    assert order.addresses is not None
     files, within = order.addresses.T
     lies = np.empty(len(places))
     lies[np.lexsort([within, files])] = np.linspace(0, 1, len(places))

@@ -24,6 +24,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import h5py
 import hdf5plugin
@@ -60,7 +61,7 @@ PACKED = {"none": {}, "lz4": hdf5plugin.LZ4(), "zstd": hdf5plugin.Zstd(clevel=3)
 LIBRARY = ("v110", "v110")  # of 2016; its index of chunks takes a quarter of the memory
 PART = 2**14  # rows of a catalogue that are read at once
 REPAIR = "`snakemake --cores 1 repair` (and your --configfile) makes damaged shards anew, and nothing else."
-KINDS = dict.fromkeys(["window", "row", "height", "width"], np.int32)
+KINDS: dict[str, Any] = dict.fromkeys(["window", "row", "height", "width"], np.int32)
 KINDS |= dict.fromkeys(["file", "group", "classes"], "category")
 COLUMNS = ["sample", "window", "file", "group", "row", "height", "width", "classes", "checksum"]
 
@@ -103,7 +104,7 @@ def members(index: pd.DataFrame, shard: int, shards: int) -> pd.DataFrame:
 
 
 def write_shard(
-    path: str, index: pd.DataFrame, plan: Plan, classes: list[str], compression: str = "none"
+    path: str | Path, index: pd.DataFrame, plan: Plan, classes: list[str], compression: str = "none"
 ) -> None:
     """Bring the samples of an index into the plan's frame, write them as one file, and read it once.
 
@@ -134,7 +135,7 @@ def write_shard(
         Shards(beside.parent, catalogue([beside])).verify()
 
 
-def catalogue(paths: Iterable[str]) -> pd.DataFrame:
+def catalogue(paths: Iterable[str | Path]) -> pd.DataFrame:
     """Where every sample of some shards is.
 
     Parameters
@@ -480,7 +481,7 @@ def _write(file: h5py.File, index: pd.DataFrame, plan: Plan, packed: dict) -> No
     windows = {row.sample: plan.windows(row.height, row.width, row.pixel_size) for row in index.itertuples()}
     counts = Counter(window.frame for ones in windows.values() for window in ones)
     data = {frame: _datasets(file, frame, count, packed) for frame, count in sorted(counts.items())}
-    filled = Counter()
+    filled: Counter[tuple[int, int]] = Counter()
     rows = [_write_sample(data, row, windows[row.sample], plan, filled) for row in index.itertuples()]
     _write_samples(file, list(chain(*rows)))
 
@@ -525,7 +526,7 @@ def _write_samples(file: h5py.File, table: list[tuple]) -> None:
 
 
 def _checksum(image: np.ndarray, mask: np.ndarray) -> int:
-    return zlib.crc32(np.ascontiguousarray(mask), zlib.crc32(np.ascontiguousarray(image)))
+    return zlib.crc32(np.ascontiguousarray(mask).data, zlib.crc32(np.ascontiguousarray(image).data))
 
 
 @contextlib.contextmanager

@@ -18,7 +18,7 @@ from stratagem.core.errors import LoaderError, StratagemError
 from stratagem.data.sample import read_sample
 from stratagem.resolution.plans import Plan
 
-__all__ = ["BYTES_OF_A_PIXEL", "Files", "Memory", "Storage", "naming"]
+__all__ = ["BYTES_OF_A_PIXEL", "Files", "Labelled", "Memory", "Storage", "naming"]
 
 BYTES_OF_A_PIXEL = 4  # three of the image, one of the mask
 BYTES_OF_A_WINDOW = 300  # of Python's, with its sizes; measured
@@ -43,7 +43,9 @@ class Storage(Protocol):
     names: pd.api.extensions.ExtensionArray
     windows: np.ndarray
     shapes: np.ndarray
-    nbytes: int
+
+    @property
+    def nbytes(self) -> int: ...
 
     def __len__(self) -> int: ...
 
@@ -77,12 +79,31 @@ class Storage(Protocol):
         ...
 
 
+class Labelled(Storage, Protocol):
+    """A storage that knows the classes of its samples before it reads them: all but `Files`."""
+
+    def present(self, classes: int) -> np.ndarray:
+        """Which classes each sample holds: bool (N, classes).
+
+        Parameters
+        ----------
+        classes : int
+            K, background counted.
+
+        Returns
+        -------
+        bool, (N, K)
+            A class of which a sample holds one pixel is held; ignored pixels are of no class.
+        """
+        ...
+
+
 class Memory:
     """All samples of another storage, held in memory.
 
     Parameters
     ----------
-    storage : Storage
+    storage : Labelled
     memory_mb : int
         What it may hold.
 
@@ -94,7 +115,7 @@ class Memory:
         If a sample cannot be read, as from the other storage's `read`.
     """
 
-    def __init__(self, storage: Storage, memory_mb: int):
+    def __init__(self, storage: Labelled, memory_mb: int):
         self.names, self.windows, self.shapes = storage.names, storage.windows, storage.shapes
         self._storage = storage
         pixels = self.shapes.prod(axis=1, dtype=np.int64)

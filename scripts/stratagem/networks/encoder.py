@@ -12,6 +12,7 @@ import functools
 import inspect
 import math
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import fx, nn
@@ -27,6 +28,9 @@ CLASSES = 9973  # a number of channels by which a map is known as scores of clas
 HALVES = (0.5,) * 3, (0.5,) * 3  # mean and standard deviation of red, green, blue
 # Where there is a choice: no classifiers at the side, images scaled here, first weights as published.
 PLAIN = {"aux_logits": False, "transform_input": False, "init_weights": True}
+
+
+Pair = tuple[int, int]  # of height and width
 
 
 @dataclass(frozen=True)
@@ -169,7 +173,7 @@ def stages(name: str) -> tuple[dict[int, Stage], int]:
     return found, next(side for side in SIDES if _takes(graph, side))
 
 
-def extractor(name: str, found: dict[int, Stage], channels: int = 3) -> nn.Module:
+def extractor(name: str, found: dict[int, Stage], channels: int = 3) -> fx.GraphModule:
     """A classifier up to its last stage: images to features by number of halvings, as text.
 
     Its tensors have the classifier's own names.
@@ -242,9 +246,9 @@ def _change_first(model: nn.Module, channels: int) -> None:
     other = nn.Conv2d(
         channels,
         first.out_channels,
-        first.kernel_size,
-        first.stride,
-        first.padding,
+        cast(Pair, first.kernel_size),
+        cast(Pair, first.stride),
+        cast(str | Pair, first.padding),
         bias=first.bias is not None,
     )
     setattr(model.get_submodule(parent), own, other)
@@ -316,6 +320,7 @@ def _place(small: tuple | None, large: tuple | None) -> tuple[int, int, bool] | 
     """How often a feature map was halved, its channels, and whether they stand last; None if it is none."""
     if small is None or len(small) != 4:
         return None
+    assert large is not None  # as of one graph
     for last, (row, column, channel) in {False: (2, 3, 1), True: (1, 2, 3)}.items():
         sides = [(shape[row], shape[column]) for shape in (small, large)]
         halvings = {round(math.log2(size[0] / side[0])) for size, side in zip(SIZES, sides, strict=True)}

@@ -53,7 +53,7 @@ class Execution:
 
     def place(self, model: torch.nn.Module) -> torch.nn.Module:
         """The model on the device, in the layout."""
-        return model.to(self.device, memory_format=self.layout)
+        return model.to(self.device, memory_format=self.layout)  # type: ignore[call-overload]
 
     def buffer(self, size: int) -> np.ndarray:
         """Room for a batch of so many bytes, uint8 (size,): of a kind that the device can copy by itself."""
@@ -100,7 +100,7 @@ def choose(device: str, threads: int, *, deterministic: bool = False) -> Executi
             os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when CUDA starts
             torch.use_deterministic_algorithms(True)
         # float32 is float32: by default convolutions would round their operands to TF32's 10 bits.
-        torch.backends.cudnn.conv.fp32_precision = "ieee"
+        torch.backends.cudnn.conv.fp32_precision = "ieee"  # type: ignore[attr-defined]
         torch.backends.cuda.matmul.fp32_precision = "ieee"
         fast = torch.cuda.is_bf16_supported(including_emulation=False)  # emulated it is slow
         dtype = torch.bfloat16 if fast else torch.float32

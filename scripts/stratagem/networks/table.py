@@ -6,11 +6,12 @@ not imported, since torch takes seconds to import and a study is read by every j
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from stratagem.core.axis import Axis
 from stratagem.networks.classifiers import CLASSIFIERS, STRIDE
 
-__all__ = ["NETWORKS", "UNET", "Network"]
+__all__ = ["NETWORKS", "UNET", "Layered", "Network"]
 
 UNET = "unet"
 
@@ -34,6 +35,28 @@ class Network:
     description: str
     builder: str
     stride: Callable[[int], int]
+
+
+class Layered(Protocol):
+    """What a network of the table has beside what every Module has.
+
+    Attributes
+    ----------
+    stride : int
+        Pixels: what the sides of its images are multiples of.
+    """
+
+    stride: int
+
+    def layers(self) -> list[list[str]]:
+        """The names of its parameters, from the image to the logits.
+
+        Returns
+        -------
+        list of list of str
+            A list a layer.
+        """
+        ...
 
 
 def _of_depth(depth: int) -> int:

@@ -99,7 +99,7 @@ class Unet(nn.Module):
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         _check(image, self.stride)
-        return self.head(self.decoder(self.encoder(self.scaling(image))))
+        return logits(self.head, self.decoder(self.encoder(self.scaling(image))))
 
 
 class ClassifierUnet(nn.Module):
@@ -154,7 +154,7 @@ class ClassifierUnet(nn.Module):
         x = features[deepest]
         for halvings, level in zip(range(deepest - 1, -1, -1), self.decoder, strict=True):
             x = level(x, features.get(halvings))
-        return self.head(x)
+        return logits(self.head, x)
 
     def _features(self, image: torch.Tensor) -> dict[int, torch.Tensor]:
         """The encoder's output by number of halvings, each of the size that this makes of the image's."""
@@ -171,8 +171,30 @@ class ClassifierUnet(nn.Module):
         return found
 
 
+def logits(head: nn.Module, features: torch.Tensor) -> torch.Tensor:
+    """The last layer's answer in float32, whatever the features are computed in.
+
+    In bfloat16 two classes whose logits differ by less than its 8 bits would tie, and every tie go to the
+    lower class.
+
+    Parameters
+    ----------
+    head : Module
+    features : float, (B, C, H, W)
+
+    Returns
+    -------
+    float32, (B, K, H, W)
+    """
+    with torch.autocast(features.device.type, enabled=False):
+        return head(features.float())
+
+
 class Scaling(nn.Module):
     """uint8 0..255 to float, per channel: ``(x / 255 - mean) / std``."""
+
+    factor: torch.Tensor
+    shift: torch.Tensor
 
     def __init__(self, mean: Iterable[float], std: Iterable[float]):
         super().__init__()

@@ -9,6 +9,7 @@ import json
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import cv2
 import numpy as np
@@ -477,13 +478,14 @@ def _examples(stored: Stored, evaluation: pd.DataFrame) -> dict[str, str]:
 def _predictions(stored: Stored, sample: str, scores: pd.Series) -> dict[str, np.ndarray]:
     """Each strategy's predicted mask with its first seed, titled with name and score."""
     seed = stored.study["seeds"][0]
-    found = {}
+    found: dict[str, np.ndarray] = {}
     for run in stored.runs:
         path = run / "predictions" / f"{sample}.png"
         if run.name == f"seed{seed}" and path.is_file():
             record = json.loads((run / "cost.json").read_text(encoding="utf-8"))
             score = scores.get((record["strategy"], seed, sample), np.nan)
-            found[f"{record['strategy']} {score:.2f}"] = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+            mask = cast(np.ndarray, cv2.imread(str(path), cv2.IMREAD_GRAYSCALE))  # as the run wrote it
+            found[f"{record['strategy']} {score:.2f}"] = mask
     return found
 
 

@@ -7,6 +7,7 @@ numbers give the same bytes.
 import io
 import itertools
 from collections.abc import Iterator
+from typing import Any, cast
 
 import matplotlib
 
@@ -18,6 +19,7 @@ import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from matplotlib.typing import RcKeyType
 from skimage.segmentation import find_boundaries
 
 from stratagem.data.labels import IGNORE
@@ -39,7 +41,7 @@ __all__ = [
 ]
 
 COLOURS = {"helps": "#1b7f4b", "hurts": "#b3362b", "no difference": "#4a5568", "cannot tell yet": "#b07d12"}
-STYLE = {
+STYLE: dict[RcKeyType, Any] = {
     "svg.hashsalt": "stratagem",
     "font.size": 10,
     "axes.spines.top": False,
@@ -50,7 +52,7 @@ STYLE = {
 }
 WIDTH_IN = 7.2
 TALLEST = 3  # a panel, in its widths
-CLASS_COLOURS = plt.get_cmap("tab10").colors
+CLASS_COLOURS = cast(Any, plt.get_cmap("tab10")).colors
 FILLED = 0.35  # share of its class's colour in a filled pixel
 
 

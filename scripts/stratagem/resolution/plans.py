@@ -153,7 +153,8 @@ class Plan:
 
     def _framed(self, size: Size) -> Size:
         """The smallest frame of whole strides that holds a size."""
-        return tuple(-(-side // self.stride) * self.stride for side in size)
+        height, width = (-(-side // self.stride) * self.stride for side in size)
+        return height, width
 
     def _whole(self, size: Size, inner: Size | None = None, frame: Size | None = None) -> list[Window]:
         """The one window of an image: not resampled and filled up to the stride, unless said otherwise."""
@@ -187,6 +188,7 @@ def _rescale(plan: Plan, size: Size, pixel_size: float) -> list[Window]:
             where="the resolution plan `rescale`",
             remedy="Give every image its `pixel_size` in the sample sheet, or use another plan.",
         )
+    assert plan.pixel_size is not None
     return plan._whole(size, _scaled(size, pixel_size / plan.pixel_size))
 
 
@@ -332,7 +334,8 @@ def _added(frames: Counter, one: Size, other: Size) -> int:
 
 
 def _scaled(size: Size, factor: float) -> Size:
-    return tuple(max(1, round(side * factor)) for side in size)
+    height, width = (max(1, round(side * factor)) for side in size)
+    return height, width
 
 
 def _starts(side: int, tile: int, overlap: float) -> list[int]:

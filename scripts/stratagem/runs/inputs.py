@@ -76,6 +76,7 @@ def storage_of(recipe: Recipe, inputs: Inputs, delivery: Delivery | None = None)
     delivery, samples = delivery or Delivery(), _samples(recipe, inputs)
     if recipe.strategy.loader.storage == "files":
         return Files(inputs.index[inputs.index["sample"].isin(samples)], inputs.plan)
+    assert inputs.shards is not None
     table = read_catalogue(inputs.shards)
     table = table[table["sample"].isin(samples)]
     shards = Shards(inputs.shards.parent, table, delivery.read, delivery.verify)

@@ -43,6 +43,7 @@ def make(
         If the run is shown no such image.
     """
     storage = storage_of(recipe, inputs)
+    assert inputs.manifest is not None
     manifest = Manifest(inputs.manifest, storage.names)
     places = np.flatnonzero((storage.names == sample) & (storage.windows == window))
     _require(len(places) > 0, f"window {window} of `{sample}` is none of its training images", recipe)

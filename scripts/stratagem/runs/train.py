@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import cv2
 import numpy as np
@@ -23,7 +24,7 @@ from stratagem.augmentation.on_cpu import exchange
 from stratagem.core.files import remove_partial, replacing, write_json, write_table
 from stratagem.loading.loader import Loader
 from stratagem.loading.order import Order, balanced_by_class, balanced_by_size
-from stratagem.loading.storage import Storage
+from stratagem.loading.storage import Labelled, Storage
 from stratagem.loading.synthesis import Synthesis
 from stratagem.networks.execution import Execution, choose
 from stratagem.networks.unet import settle
@@ -149,6 +150,7 @@ def _model(recipe: Recipe, inputs: Inputs, folder: Path) -> tuple[torch.nn.Modul
     log.info("weights: %s", ", ".join(f"{n} {fate}" for fate, n in table["fate"].value_counts().items()))
     log.info("not taken as they are:\n%s", table[table["fate"] != "taken"].to_string(index=False))
     write_table(table, folder / "transfer.csv")
+    assert recipe.strategy.init is not None
     return model, freezing(model, table, **recipe.strategy.init.model_dump(exclude={"source"}))
 
 
@@ -165,7 +167,7 @@ def _order(recipe: Recipe, storage: Storage) -> Order:
     chosen = recipe.strategy.loader
     weights = None
     if chosen.balance == "class":
-        weights = balanced_by_class(storage.present(len(recipe.classes)))
+        weights = balanced_by_class(cast(Labelled, storage).present(len(recipe.classes)))
     elif chosen.balance == "size":
         weights = balanced_by_size(storage.shapes)
     return Order(

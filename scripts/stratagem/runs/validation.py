@@ -1,7 +1,8 @@
 """What a run looks at on the way, for its curves alone: the validation images, and if one class is all."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -49,7 +50,7 @@ def validation(recipe: Recipe, inputs: Inputs) -> Callable[[torch.nn.Module, Exe
         table = pd.concat([as_counts(sample, matrix) for sample, matrix in looked])
         table = table.assign(strategy=recipe.name, fold=recipe.fold, seed=recipe.seed)
         scores = {f"val_{metric}": per_image(table, metric)["score"].mean() for metric in METRICS}
-        return scores | {"val_constant": _constant(sum(matrix for _, matrix in looked), recipe.classes)}
+        return scores | {"val_constant": _constant((matrix for _, matrix in looked), recipe.classes)}
 
     return validate
 
@@ -71,11 +72,12 @@ def predicts_only(progress: Progress, recipe: Recipe, inputs: Inputs, execution:
     apart = np.unique(np.linspace(0, len(rows) - 1, LOOKED_AT).round().astype(int))
     images = HeldOut(rows.iloc[apart], len(recipe.classes))
     looks = images.looks(predictor(progress.model, recipe, inputs, execution))
-    return _constant(sum(look.confusion for look in looks), recipe.classes)
+    return _constant((look.confusion for look in looks), recipe.classes)
 
 
-def _constant(matrix: np.ndarray, classes: tuple[str, ...]) -> str | None:
+def _constant(matrices: Iterable[np.ndarray], classes: tuple[str, ...]) -> str | None:
     """The name of the class that is predicted alone; the log has the true share of each."""
+    matrix = cast(np.ndarray, sum(matrices))
     number = constant_class(matrix)
     if number is None:
         return None

@@ -54,7 +54,7 @@ def read_call(config: dict[str, Any], given: dict[str, Any] | None) -> tuple[dic
         call = Call(**own)
     except ValidationError as error:
         for fault in error.errors():
-            name = fault["loc"][0]
+            name = str(fault["loc"][0])
             faults.append(f"--config {name}={own[name]}: expected {_legal(name)}, but found {own[name]!r}.")
     if faults:
         raise ConfigError(faults)

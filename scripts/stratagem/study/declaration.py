@@ -10,7 +10,7 @@ import difflib
 import json
 import re
 from dataclasses import asdict
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import (
     AfterValidator,
@@ -180,10 +180,10 @@ class Unet(Options):
 class Training(Options):
     """What the train loop needs, the same for every strategy unless one says otherwise."""
 
-    loss: Literal[tuple(LOSSES)] = Field(
+    loss: Literal[tuple(LOSSES)] = Field(  # type: ignore[valid-type]
         "cross-entropy-dice", description=f"What is made small. {LOSSES.described()}"
     )
-    class_weights: Literal[tuple(CLASS_WEIGHTS)] = Field(
+    class_weights: Literal[tuple(CLASS_WEIGHTS)] = Field(  # type: ignore[valid-type]
         "none", description=f"What each class weighs in the loss. {CLASS_WEIGHTS.described()}"
     )
     learning_rate: float = Field(
@@ -268,7 +268,7 @@ LabelsOrWord = Annotated[Labels, BeforeValidator(_from_word, json_schema_input_t
 class Resolution(Options):
     """How images of many sizes are brought into the network's frame."""
 
-    plan: Literal[tuple(PLANS)] = Field(
+    plan: Literal[tuple(PLANS)] = Field(  # type: ignore[valid-type]
         description=f"{PLANS.described()} All are filled up to the stride, and brought back to the image's "
         "own size."
     )
@@ -312,7 +312,7 @@ class _Augmentation(Options):
     variants: int = Field(
         50, ge=1, description="Synthetic images an original; epoch e takes variant e modulo this."
     )
-    preset: Literal[tuple(PRESETS)] | None = Field(
+    preset: Literal[tuple(PRESETS)] | None = Field(  # type: ignore[valid-type]
         None, description="A policy for a domain to begin with; the keys beside it replace its own."
     )
 
@@ -349,11 +349,9 @@ def _transform_key(name: str) -> tuple[Any, Any]:
     return kind, Field(None, description=transform.description)
 
 
+_TRANSFORM_KEYS: dict[str, Any] = {name: _transform_key(name) for name in TRANSFORMS}
 Augmentation = create_model(
-    "Augmentation",
-    __base__=_Augmentation,
-    __doc__=_Augmentation.__doc__,
-    **{name: _transform_key(name) for name in TRANSFORMS},
+    "Augmentation", __base__=_Augmentation, __doc__=_Augmentation.__doc__, **_TRANSFORM_KEYS
 )
 
 
@@ -427,7 +425,10 @@ class DataSet(Options):
     @property
     def places(self) -> tuple[str, ...]:
         """The folders or the sheet."""
-        return (self.sheet,) if self.sheet is not None else (self.images, self.masks)
+        if self.sheet is not None:
+            return (self.sheet,)
+        assert self.images is not None and self.masks is not None
+        return self.images, self.masks
 
 
 class DataSource(DataSet):
@@ -485,7 +486,7 @@ def _kind_of_source(value: Any) -> str:
     return next((key for key in ("weights", "run") if key in given), "data")
 
 
-SOURCES = {"data": DataSource, "weights": WeightsSource, "run": RunSource}
+SOURCES: dict[str, type[Options]] = {"data": DataSource, "weights": WeightsSource, "run": RunSource}
 Source = Annotated[
     Annotated[DataSource, Tag("data")]
     | Annotated[WeightsSource, Tag("weights")]
@@ -498,7 +499,7 @@ class Init(Options):
     """Where the first weights come from, and which of them learn."""
 
     source: Name = Field(description="A name under `sources`.")
-    freeze: Literal[tuple(FREEZES)] = Field(
+    freeze: Literal[tuple(FREEZES)] = Field(  # type: ignore[valid-type]
         "none",
         description="What stays as it was taken: none; encoder; all-but-last: all but the new last layer; "
         "gradual: all taken layers at first, which then open one after the other from the last to the first.",
@@ -621,7 +622,7 @@ class Report(Options):
     """What the comparison decides and the report shows."""
 
     baseline: Name = Field("baseline", description="The strategy that others are compared with.")
-    metric: Literal[tuple(METRICS)] = Field(
+    metric: Literal[tuple(METRICS)] = Field(  # type: ignore[valid-type]
         "dice", description="Primary endpoint: per image, mean over foreground classes present."
     )
     margin: float = Field(
@@ -692,7 +693,7 @@ class Study(DataSet):
 
     def pretraining(self, name: str) -> Recipe:
         """The recipe that teaches a source's U-Net: all its images, at its own budget."""
-        source = self.sources[name]
+        source = cast(DataSource, self.sources[name])
         strategy = Strategy(
             resolution=source.resolution,
             augmentation=source.augmentation,
@@ -721,7 +722,7 @@ class Study(DataSet):
         chosen = self.strategies[strategy]
         parts = {
             "resolution": self.resolutions[chosen.resolution],
-            "augmentation": self.augmentations.get(chosen.augmentation),
+            "augmentation": self.augmentations.get(chosen.augmentation) if chosen.augmentation else None,
             "source": self.sources.get(chosen.init.source) if chosen.init else None,
             "split": self.split,
         }
@@ -737,7 +738,12 @@ class Study(DataSet):
         An arm is named by the first strategy of those that differ in nothing but the share of the images and
         of the budget.
         """
-        apart = {"reference": True, "compared": True, "budget_share": True, "loader": {"fraction"}}
+        apart: dict[str, Any] = {
+            "reference": True,
+            "compared": True,
+            "budget_share": True,
+            "loader": {"fraction"},
+        }
         firsts: dict[str, str] = {}
         return {
             name: (firsts.setdefault(strategy.model_dump_json(exclude=apart), name), strategy.budget_share)

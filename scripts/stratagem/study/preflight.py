@@ -65,8 +65,9 @@ def _faults_of_folders(study: Study, demo: str) -> Iterator[str]:
         if data.sheet is not None:
             yield from _told(fingerprint, data.sheet)  # reads it
             continue
-        yield from _faults_of_folder(f"{place}images", data.images, demo)
-        yield from _faults_of_folder(f"{place}masks", data.masks, demo)
+        images, masks = data.places
+        yield from _faults_of_folder(f"{place}images", images, demo)
+        yield from _faults_of_folder(f"{place}masks", masks, demo)
 
 
 def _faults_of_folder(key: str, folder: str, demo: str) -> Iterator[str]:
@@ -146,7 +147,7 @@ def _holds_any(data: DataSet, images: set[Path]) -> bool:
     """Whether a data set holds one of some images."""
     if data.sheet is not None:
         return not images.isdisjoint(listed_images(data.sheet))
-    folder = Path(data.images).resolve()
+    folder = Path(data.places[0]).resolve()
     return any(image.is_relative_to(folder) for image in images)
 
 
@@ -156,6 +157,7 @@ def _faults_of_sheets(study: Study) -> Iterator[str]:
         if not isinstance(source, DataSource) or not (study.sheet or source.sheet):
             continue
         listed, other = (study, source) if study.sheet else (source, study)
+        assert listed.sheet is not None
         if Path(listed.sheet).is_file() and _holds_any(other, listed_images(listed.sheet)):
             yield (
                 f"sources.{name}: expected images that are not the study's own, since test images would be "

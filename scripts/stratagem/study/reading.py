@@ -8,6 +8,7 @@ declared, and what contradicts itself.
 import difflib
 import json
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -55,7 +56,7 @@ EXPECTED = {
     "too_short": "{min_length} or more entries",
     "too_long": "no more than {max_length} entries",
 }
-NAMED = {  # the parts of a study in which a user gives the names
+NAMED: dict[str, type[Options]] = {  # the parts of a study in which a user gives the names
     "resolutions": Resolution,
     "augmentations": Augmentation,
     "sources": DataSource,
@@ -88,10 +89,11 @@ def read_study(config: dict) -> Study:
     faults += _dangling(config, study)
     if faults:
         raise ConfigError(faults)
+    assert study is not None  # else there are faults
     return study
 
 
-def _innermost(faults: list[dict]) -> list[dict]:
+def _innermost(faults: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """Without those that only follow from a fault further inside (a list too short, its item bad)."""
     places = [fault["loc"] for fault in faults]
     return [
@@ -101,7 +103,7 @@ def _innermost(faults: list[dict]) -> list[dict]:
     ]
 
 
-def _sentence(fault: dict) -> str:
+def _sentence(fault: Mapping[str, Any]) -> str:
     loc, tag = _without_tag(fault["loc"])
     kind, context = fault["type"], fault.get("ctx", {})
     if kind in ("extra_forbidden", "invalid_key"):
@@ -117,7 +119,7 @@ def _sentence(fault: dict) -> str:
     return f"{_key(loc)}: expected {_expected(fault)}, but found {found}."
 
 
-def _expected(fault: dict) -> str:
+def _expected(fault: Mapping[str, Any]) -> str:
     """What should have been there, as a clause in a user's words."""
     kind, context = fault["type"], fault.get("ctx", {})
     if kind == "literal_error":
@@ -163,9 +165,11 @@ def _without_tag(loc: tuple) -> tuple[tuple, str | None]:
 
 def _section(loc: tuple, tag: str | None) -> type[Options]:
     """The declared section that holds the last key of a place in the config."""
-    section, rest = Study, loc
+    section: type[Options] = Study
+    rest = loc
     if loc[0] in NAMED and len(loc) > 2:
-        section, rest = SOURCES.get(tag, NAMED[loc[0]]), loc[2:]
+        section = NAMED[loc[0]] if tag is None else SOURCES.get(tag, NAMED[loc[0]])
+        rest = loc[2:]
     for part in rest[:-1]:
         annotation = section.model_fields[part].annotation
         inner = (annotation, *get_args(annotation))
@@ -321,6 +325,7 @@ def _faults_of_strategy(study: Study, name: str, strategy: Strategy) -> list[str
 
 
 def _faults_of_init(study: Study, name: str, strategy: Strategy) -> list[str]:
+    assert strategy.init is not None
     source, key = study.sources.get(strategy.init.source), f"strategies.{name}.init"
     if source is None or isinstance(source, RunSource):  # what a run holds stands beside it
         return []

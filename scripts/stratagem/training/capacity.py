@@ -8,6 +8,7 @@ A measured size would differ from start to start, and with it the parts, and wit
 """
 
 from collections.abc import Callable
+from typing import cast
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ import torch
 from stratagem.core.errors import TrainingError
 from stratagem.loading.loader import Batch
 from stratagem.networks.execution import Execution
+from stratagem.networks.table import Layered
 from stratagem.training.gradients import gradients
 from stratagem.training.options import Options
 from stratagem.training.progress import Progress
@@ -69,7 +71,8 @@ def _pixels_with_room(progress: Progress, shapes, options: Options, execution: E
     while not room(part := _largest(shapes, options, pixels)):
         count, height, width = part
         if count == 1:
-            raise _no_room(room, height, width, progress.model.stride, _bound(options, execution))
+            stride = cast(Layered, progress.model).stride
+            raise _no_room(room, height, width, stride, _bound(options, execution))
         pixels = count // 2 * height * width
     return pixels
 
@@ -99,8 +102,9 @@ def _on_gpu(model, options: Options, execution: Execution) -> Callable[[tuple], 
 
 def _on_host(model, options: Options, execution: Execution) -> Callable[[tuple], bool]:
     """Whether a step of some images stays below the bound: reckoned."""
-    need = reckoned_mb(model, options, execution)
-    return lambda part: need(part) <= options.memory_mb
+    need, bound = reckoned_mb(model, options, execution), options.memory_mb
+    assert bound is not None  # without it no room is looked for
+    return lambda part: need(part) <= bound
 
 
 def reckoned_mb(model, options: Options, execution: Execution) -> Callable[[tuple], float]:

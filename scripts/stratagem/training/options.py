@@ -66,11 +66,17 @@ class Options:
 
     def share(self, spent: Spent) -> float:
         """The share of the budget that is spent, 0 to 1."""
-        return spent.images / self.images if self.images else spent.steps / self.steps
+        if self.images:
+            return spent.images / self.images
+        assert self.steps is not None
+        return spent.steps / self.steps
 
     def share_of(self, batch: Batch) -> float:
         """The share of the budget that a batch takes."""
-        return len(batch) / self.images if self.images else 1 / self.steps
+        if self.images:
+            return len(batch) / self.images
+        assert self.steps is not None
+        return 1 / self.steps
 
     def within_budget(self, batch: Batch, spent: Spent) -> Batch:
         """The batch, cut to what is left where images are counted."""

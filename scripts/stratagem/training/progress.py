@@ -119,7 +119,9 @@ class Progress:
     ):
         self.model, self.optimizer = model, optimizer
         self.micro_batch_pixels = micro_batch_pixels
-        self.spent, self.rows, self.incidents = Spent(), [], []
+        self.spent = Spent()
+        self.rows: list[dict] = []
+        self.incidents: list[dict] = []
         self.stops, self.anchored, self.exact = 0, 0, False
         _allocate_moments(optimizer)
         self._draws = any(isinstance(module, DRAWING) for module in model.modules())

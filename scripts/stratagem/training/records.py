@@ -211,9 +211,11 @@ def _digest(tensors: dict[str, torch.Tensor], text: str) -> str:
     found = hashlib.sha256(text.encode())
     for name, tensor in sorted(tensors.items()):
         found.update(f"\n{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        found.update(memoryview(tensor.contiguous().reshape(-1).view(torch.uint8).numpy()))
+        found.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data)
     return found.hexdigest()
 
 
 def _step(path: Path) -> int:
-    return int(NAME.fullmatch(path.name)[2])
+    found = NAME.fullmatch(path.name)
+    assert found is not None
+    return int(found[2])

@@ -12,9 +12,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from stratagem.core.errors import WeightsError
+from stratagem.networks.table import Layered
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -116,7 +117,7 @@ def freezing(
     Gradual unfreezing and smaller rates for what was taken: Howard, Ruder 2018 (arXiv:1801.06146).
     """
     taken = set(table.loc[table["fate"].isin(("taken", "adapted")), "tensor"])
-    layers = model.layers()
+    layers = cast(Layered, model).layers()
     opens = FREEZES[freeze](layers, taken, thaw)
     random = sorted(opens.keys() - taken)
     if random:

@@ -89,7 +89,9 @@ def _published(name: str, network: str) -> Path:
         raise unusable(name, f"weights for images scaled as those of {network}'s DEFAULT", "others")
     url = known[name].url
     path = Path(torch.hub.get_dir()) / "checkpoints" / Path(urlsplit(url).path).name
-    digest = torch.hub.HASH_REGEX.search(path.name)[1]
+    named = torch.hub.HASH_REGEX.search(path.name)
+    assert named is not None  # as all of torchvision's files are by their digest
+    digest = named[1]
     if path.is_file():
         _check_digest(path, digest, "Remove this file: it is then fetched anew.")
     else:

@@ -127,8 +127,11 @@ def _stop_if_filled(summaries: list[Summary], pieces: list[Piece], as_they_are: 
 
 def _are_painted(summaries: list[Summary]) -> bool:
     """Whether most masks are their image for the most part, or but for a few colours."""
-    pictures = [summary for summary in summaries if summary.unchanged is not None]
-    painted = sum(one.unchanged >= 0.5 or len(one.painted) <= LISTED for one in pictures)
+    painted = sum(
+        summary.unchanged >= 0.5 or len(summary.painted) <= LISTED
+        for summary in summaries
+        if summary.unchanged is not None
+    )
     return 2 * painted > len(summaries)
 
 
@@ -263,9 +266,8 @@ def colour_counts(summary: Summary) -> list[tuple[int, int]]:
 
 
 def _are_objects_in_colours(summaries: list[Summary], colours: list[str], classes: list[str]) -> bool:
-    several = [summary for summary in summaries if summary.kind == "colour" and summary.connected is not None]
-    joined = sum(summary.connected for summary in several)
-    return len(colours) > len(classes) and bool(several) and joined >= 0.9 * len(several)
+    joined = [one.connected for one in summaries if one.kind == "colour" and one.connected is not None]
+    return len(colours) > len(classes) and bool(joined) and sum(joined) >= 0.9 * len(joined)
 
 
 # Values
@@ -401,7 +403,7 @@ def _stop_if_extreme_is_unclear(present: list[int], classes: list[str]) -> None:
 def _stop_if_order_is_unclear(files: list[Summary], present: list[int], classes: list[str]) -> None:
     """Stop where the lowest of the values is not 0, or not the one that covers most."""
     pixels = total_counts(file.values for file in files)
-    most = max(present, key=pixels.get)
+    most = max(present, key=pixels.__getitem__)
     if present[0] == 0 == most:
         return
     orders = [[most, *(value for value in present if value != most)], present]
@@ -538,7 +540,7 @@ def _are_numbered(files: list[Summary]) -> bool:
     """Whether most masks hold several objects, numbered 1 .. n, each in one place."""
     several = [file for file in files if file.connected is not None]
     filled = sum(any(value for value, _ in file.values) for file in files)
-    fitting = sum(file.connected and (file.many or _is_contiguous(file)) for file in several)
+    fitting = sum(bool(file.connected) and (file.many or _is_contiguous(file)) for file in several)
     return 2 * len(several) >= filled and bool(several) and fitting >= 0.9 * len(several)
 
 

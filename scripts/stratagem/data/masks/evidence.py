@@ -8,6 +8,7 @@ can be one. What a set of such summaries means is for `stratagem.data.masks.reco
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -154,9 +155,9 @@ def summarise(mask: RawMask, image: np.ndarray | None = None) -> Summary:
     pixels = int(np.prod(mask.values.shape[:2]))
     if mask.values.ndim == 3:
         codes = colour_codes(mask)
-        colours, count = _distinct(codes)
-        measured = {"colours": named(colours), "many": count > MOST_DISTINCT}
-        measured |= _framing(codes != 0) if count <= 2 else _regions(codes, count - (colours[0][0] == 0))
+        found, count = _distinct(codes)
+        measured: dict[str, Any] = {"colours": named(found), "many": count > MOST_DISTINCT}
+        measured |= _framing(codes != 0) if count <= 2 else _regions(codes, count - (found[0][0] == 0))
         return Summary("colour", bits, pixels, **measured, **_painting(mask, image))
     values, count = _distinct(mask.values)
     measured = _framing(_upper(mask, count))
@@ -180,7 +181,7 @@ def piece_of(summary: Summary) -> Piece:
     Piece
     """
     colours = [colour for colour, _ in summary.colours if summary.kind == "colour"]
-    held = colours or [value for value, _ in summary.values]
+    held: list[str] | list[int] = colours or [value for value, _ in summary.values]
     ground = "#000000" if colours else 0
     shown = {value: colour for (value, _), (colour, _) in zip(summary.values, summary.colours, strict=False)}
     black_object = "#000000" in shown.values() and shown.get(0, "#000000") != "#000000"
@@ -362,7 +363,7 @@ def total_counts(counts: Iterable[Iterable[tuple]]) -> Counter:
     -------
     Counter
     """
-    total = Counter()
+    total: Counter = Counter()
     for one in counts:
         for code, count in one:
             total[code] += count

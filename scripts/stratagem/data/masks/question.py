@@ -9,6 +9,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable
+from typing import Any
 
 from stratagem.core.errors import DataError
 from stratagem.data.labels import percent
@@ -164,7 +165,7 @@ def value_lines(present: list[int], pixels: Counter, classes: list[str]) -> list
     odd += [0] * (ground != 0 and 0 in present)
     others = sorted((value for value in present if value not in odd), key=lambda value: value != ground)
     if len(odd) == 1 and len(others) == len(classes):
-        values = dict(zip(classes, others, strict=True))
+        values: dict[str, Any] = dict(zip(classes, others, strict=True))
         lines.append(f"{odd[0]} is ignored: `{setting('values', values=values, ignore=odd[0])}`")
     if len(classes) == 2:
         rest = [value for value in present if value != ground]

@@ -200,7 +200,8 @@ def _class_pixels(summary: Summary, encoding: Encoding) -> dict[int, int]:
 
 
 def _declared_pixels(summary: Summary, encoding: Encoding) -> Counter:
-    table, classes = class_of_code(encoding), Counter()
+    table = class_of_code(encoding)
+    classes: Counter[int] = Counter()
     if summary.kind == "colour" and encoding.kind != "colours":
         return classes
     for code, count in _codes(summary, encoding):
@@ -212,14 +213,16 @@ def _declared_pixels(summary: Summary, encoding: Encoding) -> Counter:
 
 
 def _object_pixels(summary: Summary, encoding: Encoding) -> dict[int, int]:
-    pixels = dict(colour_counts(summary) if summary.kind == "colour" else summary.values)
+    counts = colour_counts(summary) if summary.kind == "colour" else summary.values
+    pixels: dict[int | str | None, int] = dict(counts)
     ground, ignored = pixels.get(encoding.background, 0), pixels.get(encoding.ignore, 0)
     objects = summary.pixels - ground - ignored
     return {0: ground, 1: objects, IGNORE: ignored} | ({encoding.border: objects} if encoding.border else {})
 
 
 def _painted_pixels(summary: Summary, encoding: Encoding) -> Counter:
-    table, classes = class_of_code(encoding), Counter()
+    table = class_of_code(encoding)
+    classes: Counter[int] = Counter()
     for colour, count in summary.painted:
         classes[table.get(colour_code(colour), int(encoding.cut_out))] += count
     classes[int(encoding.cut_out)] += summary.pixels - classes.total()
