@@ -1,10 +1,13 @@
 """What is said on the command line belongs to the call: it keeps, it uses, and it changes no study."""
 
 import json
+import os
 import re
 
+import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from workflow_edits import edited
 
@@ -71,3 +74,35 @@ def test_an_argument_enters_no_record(finished):
     """What a run was trained with knows of no call."""
     for path in (finished.folder / "results/tiny/runs").glob("*/*/*/cost.json"):
         assert "keep" not in json.loads(path.read_text())["recipe"]
+
+
+JOB = (
+    "--target-jobs train:strategy=baseline,fold=0,seed=1 --allowed-rules train --mode remote --force --nolock"
+)
+JOB += " --force --nolock --target-files-omit-workdir-adjustment --ignore-incomplete --rerun-triggers mtime"
+
+
+def test_a_job_of_a_cluster_records_the_lineage_of_a_local_one(clone):
+    """A job on a node reads what the call that planned it found: it walks no folder, and records the same."""
+    rng = np.random.default_rng(0)
+    for number in range(12):
+        for kind, array in (
+            ("images", rng.integers(0, 256, (16, 16, 3), dtype=np.uint8)),
+            ("masks", rng.integers(0, 2, (16, 16), dtype=np.uint8) * 255),
+        ):
+            path = clone.folder / "mine" / kind / f"{number}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(array).save(path)
+    own = {"images": "mine/images", "masks": "mine/masks", "labels": "binary", "sources": {}, "seeds": [1]}
+    baseline = clone.strategies["baseline"] | {"loader": {"batch_size": 2}}
+    clone.study(**own, strategies={"baseline": baseline}, split={"test": 0.3, "validation": 0.2})
+    run = clone.folder / "results/tiny/runs/baseline/fold0/seed1"
+    said = clone.snakemake("results/tiny/runs/baseline/fold0/seed1/cost.json")
+    assert said.returncode == 0, said.stdout
+    local = json.loads((run / "cost.json").read_text())["lineage"]
+    assert local["files"] == json.loads((clone.folder / "results/tiny/raw.json").read_text())["files"]
+    (run / "cost.json").unlink()
+    os.utime(clone.folder / "mine/images/0.png", (0, 0))  # a walk would find other files now
+    said = clone.snakemake(*JOB.split())
+    assert said.returncode == 0, said.stdout
+    assert json.loads((run / "cost.json").read_text())["lineage"] == local
