@@ -96,7 +96,7 @@ def _mapped(function, threads: int):
 
 
 def _ours(images, masks, threads: int):
-    from stratagem.augmentation.manifest import Manifest, write
+    from stratagem.augmentation.manifest import Manifest, write_manifest
     from stratagem.augmentation.on_cpu import apply
     from stratagem.augmentation.transforms import Policy, strength
 
@@ -105,7 +105,7 @@ def _ours(images, masks, threads: int):
     policy = Policy(50, {name: strength(name, given) for name, given in ranges.items()})
     path = Path(tempfile.mkdtemp()) / "manifest.parquet"
     names = [str(number) for number in range(IMAGES)]
-    write(policy, 0, names, path)
+    write_manifest(policy, 0, names, path)
     manifest, seen = Manifest(path), [0] * IMAGES
     rows = manifest.places(names)
     image, mask = np.empty((BATCH, SIDE, SIDE, 3), np.uint8), np.empty((BATCH, SIDE, SIDE), np.uint8)

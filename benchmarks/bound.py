@@ -59,7 +59,7 @@ def trained(network: str, width: int, depth: int, count: int, side: int, exact: 
     from stratagem.networks.build import build
     from stratagem.networks.execution import choose
     from stratagem.training import loop
-    from stratagem.training.capacity import reckoned_mb
+    from stratagem.training.capacity import prediction_mb
     from stratagem.training.options import Options
     from stratagem.training.records import Records
 
@@ -68,7 +68,7 @@ def trained(network: str, width: int, depth: int, count: int, side: int, exact: 
     model = execution.place(build(network, 2, width=width, depth=depth, seed=0).train())
     common = {"learning_rate": 1e-5, "weight_decay": 0.0, "warmup": 0.0, "validations": 1, "steps": 3}
     options = Options(batch_size=count, micro_batch_pixels=2**30, **common)
-    reckoned = reckoned_mb(model, options, execution)((count, side, side))
+    reckoned = prediction_mb(model, options, execution)((count, side, side))
     image, mask = np.zeros((count, side, side, 3), np.uint8), np.zeros((count, side, side), np.uint8)
     batch = Batch(image, mask, np.array(["a"] * count), np.arange(count), 0)
     RESET.write_text("5")
@@ -85,7 +85,7 @@ def predicted(network: str, width: int, side: int, exact: bool) -> None:
     """Predict one image and print a row."""
     import numpy as np
 
-    from stratagem.evaluation.memory import reckoned_mb
+    from stratagem.evaluation.memory import prediction_mb
     from stratagem.evaluation.predict import Predictor
     from stratagem.networks.build import build
     from stratagem.networks.execution import choose
@@ -94,7 +94,7 @@ def predicted(network: str, width: int, side: int, exact: bool) -> None:
     execution = choose("cpu", 1)
     execution = execution.exact() if exact else execution
     model = execution.place(build(network, 2, width=width, depth=4, seed=0)).eval()
-    reckoned = reckoned_mb(model, execution)(side**2)
+    reckoned = prediction_mb(model, execution)(side**2)
     image = np.zeros((side, side, 3), np.uint8)
     RESET.write_text("5")
     Predictor(model, Plan("native", model.stride), execution)(image)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 
-from stratagem.augmentation.manifest import Manifest, write
+from stratagem.augmentation.manifest import Manifest, write_manifest
 from stratagem.augmentation.presets import PRESETS
 from stratagem.augmentation.transforms import Policy, strength
 
@@ -33,7 +33,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "manifest.parquet"
         start = time.perf_counter()
-        write(policy, 1, names, path)
+        write_manifest(policy, 1, names, path)
         rows, seconds = given.samples * given.variants, time.perf_counter() - start
         print(f"written: {rows:,} rows, {len(policy.strengths)} transforms, {seconds:.1f} s")
         print(f"memory: {_peak_mb():.0f} MB at most")

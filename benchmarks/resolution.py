@@ -26,7 +26,7 @@ from stratagem.evaluation.metrics import per_image
 from stratagem.evaluation.roundtrip import round_trips
 from stratagem.loading.order import Order
 from stratagem.loading.shards import Shards, catalogue, write_shard
-from stratagem.resolution.plans import Plan, fit
+from stratagem.resolution.plans import Plan, fit_plan
 
 STRIDE, BATCH = 16, 16
 PLANS = {
@@ -54,7 +54,7 @@ def main() -> None:
     rows = []
     for name, options in PLANS.items():
         options = dict(options)
-        plan = fit(options.pop("plan"), sizes, STRIDE, **options)
+        plan = fit_plan(options.pop("plan"), sizes, STRIDE, **options)
         rows.append({"plan": name} | _measured(plan, index, arguments.classes))
     print(pd.DataFrame(rows).to_markdown(index=False, floatfmt=("", ".4f", ".0f", ".0f", ".0f", ".0%")))
 

@@ -119,7 +119,7 @@ def _shards(size: int):
     from stratagem.data.index import Wanted, build_index
     from stratagem.data.sample import find
     from stratagem.loading.shards import Shards, catalogue, write_shard
-    from stratagem.resolution.plans import fit
+    from stratagem.resolution.plans import fit_plan
 
     folder = Path(tempfile.mkdtemp())
     rng = np.random.default_rng(0)
@@ -131,7 +131,7 @@ def _shards(size: int):
     classes = ["background", "cell"]
     found = find(str(folder / "images"), str(folder / "masks"), "{stem}", None)
     index = build_index(found, Wanted(classes, {"encoding": "indices"})).table
-    plan = fit("native", index[["height", "width"]].to_numpy(), stride=16)
+    plan = fit_plan("native", index[["height", "width"]].to_numpy(), stride=16)
     write_shard(str(folder / "0.h5"), index, plan, classes)
     return Shards(folder, catalogue([folder / "0.h5"]))
 

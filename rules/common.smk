@@ -7,7 +7,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(str(workflow.current_basedir)).parent / "scripts"))
 
-from stratagem.core.device import settle
+from stratagem.core.device import settle_device
 from stratagem.core.errors import ConfigError
 from stratagem.core.provenance import sources
 from stratagem.data import raw
@@ -40,7 +40,7 @@ except ConfigError as error:
     sys.exit(f"The study cannot be used:\n{error}")
 
 RESULTS = f"results/{STUDY.study}"
-GPU = 1 if settle(STUDY.device) == "cuda" else 0
+GPU = 1 if settle_device(STUDY.device) == "cuda" else 0
 
 # Every data set, the study's own and those that sources learn from, goes through the same first stages.
 DATASETS = {RESULTS: STUDY} | {
@@ -237,7 +237,7 @@ def say_what_other_code_made():
     if not any(Path(RESULTS, "runs").glob("*/*/*/cost.json")):
         return
     other = list(stored.made_by_other_code(expected_runs(), sources("runs.train", script="train.py")))
-    said = stored.told(other, kept=CALL.keep == "code")
+    said = stored.told_of_other_code(other, kept=CALL.keep == "code")
     if said:
         print(said, file=sys.stderr)
 

@@ -3,11 +3,11 @@
 from pathlib import Path
 
 from stratagem.core.job import running
-from stratagem.report.audit_page import Stored, write_page
+from stratagem.report.audit_page import StoredAudit, write_page
 
 with running(snakemake):
     params = snakemake.params
     folders = {
         name: Path(path).parent for name, path in zip(params.presets, snakemake.input.sheets, strict=True)
     }
-    write_page(Stored(params.study, folders, params.presets), Path(snakemake.output.page))
+    write_page(StoredAudit(params.study, folders, params.presets), Path(snakemake.output.page))

@@ -3,11 +3,11 @@
 from pathlib import Path
 
 from stratagem.core.job import running
-from stratagem.report.data_page import Stored, render
+from stratagem.report.data_page import StoredData, render
 
 with running(snakemake):
     inputs, params = snakemake.input, snakemake.params
-    stored = Stored(
+    stored = StoredData(
         study=params.study,
         index=Path(inputs.index),
         duplicates=Path(inputs.duplicates),

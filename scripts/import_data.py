@@ -4,7 +4,7 @@ import argparse
 import sys
 
 from stratagem.core.errors import StratagemError
-from stratagem.data.domains import divide
+from stratagem.data.domains import divide_domains
 from stratagem.data.importer import import_coco, import_labelmaps, import_nnunet
 
 parser = argparse.ArgumentParser(description=__doc__)
@@ -20,7 +20,7 @@ for name, importer, help_text, places in (
     ),
     (
         "domains",
-        divide,
+        divide_domains,
         "one folder as two sheets, of dark and light background",
         {"images": "folder of images", "masks": "folder of masks"},
     ),

@@ -4,11 +4,11 @@ import pandas as pd
 
 from stratagem.core.files import write_json
 from stratagem.core.job import log, running
-from stratagem.resolution.plans import fit
+from stratagem.resolution.plans import fit_plan
 
 with running(snakemake):
     index = pd.read_parquet(snakemake.input.index, columns=["height", "width", "pixel_size"])
-    plan = fit(
+    plan = fit_plan(
         sizes=index[["height", "width"]].to_numpy(),
         stride=snakemake.params.stride,
         pixel_sizes=index["pixel_size"].to_numpy(),

@@ -3,11 +3,11 @@
 from pathlib import Path
 
 from stratagem.core.job import running
-from stratagem.report.comparison_page import Stored, render
+from stratagem.report.comparison_page import StoredStudy, render
 
 with running(snakemake):
     inputs, output = snakemake.input, snakemake.output
-    stored = Stored(
+    stored = StoredStudy(
         study=snakemake.params.study,
         version=snakemake.params.version,
         tables=Path(inputs.tables[0]).parent,

@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from stratagem.comparison.effects import Design
-from stratagem.comparison.tables import make, usable, write
+from stratagem.comparison.tables import make_tables, usable, write_tables
 from stratagem.core.job import running
 from stratagem.study.stored import Expected, stale
 
@@ -22,6 +22,6 @@ with running(snakemake):
     pretraining = {name: Path(path) for name, path in params.pretraining.items() if Path(path).is_file()}
     design = Design(**params.design).without(left_out)
     round_trips = {name: Path(path) for name, path in params.round_trips.items() if Path(path).is_file()}
-    tables = make(found, results / "index.parquet", pretraining, round_trips, design)
-    write(tables, Path(params.folder))
+    tables = make_tables(found, results / "index.parquet", pretraining, round_trips, design)
+    write_tables(tables, Path(params.folder))
     print(f"Tables: {params.folder}", file=sys.stderr)

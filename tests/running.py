@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from stratagem.augmentation.manifest import write
+from stratagem.augmentation.manifest import write_manifest
 from stratagem.augmentation.transforms import Policy
 from stratagem.core.files import write_table
 from stratagem.data.index import Wanted, build_index
@@ -71,7 +71,7 @@ def prepared(images: Path, masks: Path, folder: Path, plan: str = "native", **op
     """Index, plan, two shards and split of two folders, with the shards in `folder`."""
     found = find(str(images), str(masks), "{stem}", None)
     index = build_index(found, Wanted(CLASSES, {"encoding": "indices"})).table
-    plan = plans.fit(plan, index[["height", "width"]].to_numpy(), stride=2, **options)
+    plan = plans.fit_plan(plan, index[["height", "width"]].to_numpy(), stride=2, **options)
     folder.mkdir()
     for number, places in enumerate(np.array_split(np.arange(len(index)), 2)):
         write_shard(folder / f"{number}.h5", index.iloc[places], plan, CLASSES)
@@ -84,7 +84,7 @@ def manifest_of(inputs: Inputs, seed: int = 1):
     """The synthetic images of the study's one augmentation, written beside the shards."""
     policy = Policy.of(study().augmentations["flips"].policy())
     path = inputs.shards.parent / f"seed{seed}.parquet"
-    write(policy, seed, inputs.index["sample"], path)
+    write_manifest(policy, seed, inputs.index["sample"], path)
     return path
 
 

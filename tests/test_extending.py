@@ -13,7 +13,7 @@ from stratagem.augmentation.transforms import TRANSFORMS
 from stratagem.evaluation.metrics import METRICS, score
 from stratagem.networks.build import build
 from stratagem.networks.table import NETWORKS
-from stratagem.resolution.plans import PLANS, fit
+from stratagem.resolution.plans import PLANS, fit_plan
 from stratagem.training.losses import LOSSES, losses
 from stratagem.transfer.freezing import FREEZES
 
@@ -51,7 +51,7 @@ def test_what_was_added_works(extended):
     """A score, a frame and its way back, a loss and a network."""
     counts = pd.DataFrame({"tp": [3, 0], "fp": [9, 1], "fn": [1, 0]})
     np.testing.assert_array_equal(score(counts, "recall"), [0.75, np.nan])
-    plan = fit("half", np.array([[10, 7]]), 4)
+    plan = fit_plan("half", np.array([[10, 7]]), 4)
     (window,) = plan.windows(10, 7)
     assert (window.inner, window.frame) == ((5, 3), (8, 4))
     assert plan.inverse(torch.zeros(2, *window.frame), window).shape == (2, 10, 7)

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from examples import row_of, rows_of
 from repository import ROOT
-from stratagem.augmentation.manifest import HELD, SCHEMA, Manifest, Ring, draw, philox, write
+from stratagem.augmentation.manifest import HELD, SCHEMA, Manifest, Ring, draw, philox, write_manifest
 from stratagem.augmentation.on_cpu import apply, exchange, paste
 from stratagem.augmentation.transforms import NEUTRAL, SEEDS, TRANSFORMS, Policy, Strength
 
@@ -261,7 +261,7 @@ def test_a_policy_without_strength_draws_neutral_rows(seed, variant, samples):
 def written(tmp_path_factory):
     """A manifest of 4 variants of 5 samples, whose names were not in order."""
     path = tmp_path_factory.mktemp("manifest") / "new" / "0.parquet"
-    write(_policy(4, 0.5), 11, ["d", "a/é", "c", "e", "b"], path)
+    write_manifest(_policy(4, 0.5), 11, ["d", "a/é", "c", "e", "b"], path)
     return path
 
 
@@ -364,14 +364,14 @@ def test_many_threads_read_one_manifest(written):
 def test_the_order_of_the_samples_changes_no_byte(tmp_path):
     """However the index lists its samples, the file is the same."""
     for number, samples in enumerate((_samples(20), _samples(20)[::-1])):
-        write(_policy(2), 0, samples, tmp_path / f"{number}.parquet")
+        write_manifest(_policy(2), 0, samples, tmp_path / f"{number}.parquet")
     assert (tmp_path / "0.parquet").read_bytes() == (tmp_path / "1.parquet").read_bytes()
 
 
 def test_more_variants_and_samples_keep_every_row(tmp_path):
     """A manifest that grows holds all the rows it held before."""
-    write(_policy(2, 0.5), 5, _samples(6), tmp_path / "small.parquet")
-    write(_policy(5, 0.5), 5, _samples(9), tmp_path / "large.parquet")
+    write_manifest(_policy(2, 0.5), 5, _samples(6), tmp_path / "small.parquet")
+    write_manifest(_policy(5, 0.5), 5, _samples(9), tmp_path / "large.parquet")
     large = Manifest(tmp_path / "large.parquet")
     for sample, variant, row in rows_of(Manifest(tmp_path / "small.parquet"), _samples(6)):
         assert row_of(large, sample, variant) == row
@@ -391,10 +391,10 @@ class Failing(float):
 def test_an_interrupted_manifest_leaves_nothing_half_written(tmp_path):
     """What stood there before still stands, and nothing stands beside it."""
     path = tmp_path / "0.parquet"
-    write(_policy(2), 0, _samples(5), path)
+    write_manifest(_policy(2), 0, _samples(5), path)
     before = path.read_bytes()
     with pytest.raises(KeyboardInterrupt):
-        write(Policy(5, {"rotation": Strength(Failing(9), 1.0)}), 0, _samples(5), path)
+        write_manifest(Policy(5, {"rotation": Strength(Failing(9), 1.0)}), 0, _samples(5), path)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
 
@@ -402,7 +402,7 @@ def test_an_interrupted_manifest_leaves_nothing_half_written(tmp_path):
 def test_a_variant_is_read_without_the_others(tmp_path):
     """A row is found where all other variants but the first, which names the samples, are destroyed."""
     path = tmp_path / "0.parquet"
-    write(_policy(6), 0, _samples(30), path)
+    write_manifest(_policy(6), 0, _samples(30), path)
     expected = _rows(_policy(6), 0, _samples(30), 3)
     content, metadata = bytearray(path.read_bytes()), pq.read_metadata(path)
     for group in (1, 2, 4, 5):
@@ -421,7 +421,7 @@ def test_a_few_variants_are_held_in_memory(tmp_path, monkeypatch):
     """Going through many epochs takes no more memory than the few variants that are in use at once."""
     monkeypatch.setattr("stratagem.augmentation.manifest.HELD_BYTES", 0)  # as if they were large
     path = tmp_path / "0.parquet"
-    write(_policy(30), 0, _samples(100), path)
+    write_manifest(_policy(30), 0, _samples(100), path)
     manifest, held = Manifest(path), []
     tracemalloc.start()
     for variant in range(30):
@@ -435,7 +435,7 @@ def test_a_few_variants_are_held_in_memory(tmp_path, monkeypatch):
 def test_small_variants_are_read_once(tmp_path):
     """Where they take little memory all are held: an image shown often in an epoch costs no reading."""
     path = tmp_path / "0.parquet"
-    write(_policy(4 * HELD), 0, _samples(5), path)
+    write_manifest(_policy(4 * HELD), 0, _samples(5), path)
     manifest = Manifest(path)
     rows = rows_of(manifest, _samples(5))
     path.unlink()
@@ -462,7 +462,7 @@ def _hashes(path) -> list[str]:
 def test_a_manifest_is_replayed_in_another_process(tmp_path):
     """10,000 rows give the same images and masks, bit for bit, in a fresh interpreter."""
     path = tmp_path / "0.parquet"
-    write(_policy(100, 0.25), 0, _samples(100), path)
+    write_manifest(_policy(100, 0.25), 0, _samples(100), path)
     code = f"import runpy; print(*runpy.run_path({__file__!r})['_hashes']({str(path)!r}))"
     environment = os.environ | {
         "PYTHONPATH": f"{ROOT}/scripts{os.pathsep}{ROOT}/tests",

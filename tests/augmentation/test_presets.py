@@ -3,7 +3,7 @@
 import pyarrow.parquet as pq
 import pytest
 
-from stratagem.augmentation.manifest import write
+from stratagem.augmentation.manifest import write_manifest
 from stratagem.augmentation.presets import PRESETS
 from stratagem.augmentation.transforms import NEUTRAL, TRANSFORMS, Policy, unsafe
 
@@ -43,7 +43,7 @@ def test_strengths_are_allowed_and_do_something(name):
 
 def _varied(name, path) -> set[str]:
     """The transforms that any of some thousand rows of the preset's manifest holds."""
-    write(Policy(30, PRESETS[name].strengths), 0, [str(number) for number in range(100)], path)
+    write_manifest(Policy(30, PRESETS[name].strengths), 0, [str(number) for number in range(100)], path)
     table = pq.read_table(path)
     assert len(table) == 3000
     values = {column: set(table[column].to_pylist()) for column in NEUTRAL}

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from stratagem.comparison.effects import COLUMNS as COMPARED
 from stratagem.comparison.effects import Design
-from stratagem.comparison.savings import COLUMNS, first_images, savings, taught, told, worth
+from stratagem.comparison.savings import COLUMNS, first_images, savings, taught, told_saving, worth
 
 IMAGES = np.array([10, 20, 30, 40])
 FLAT, RISING, EARLY = (0.1, 0.2, 0.3, 0.4), (0.2, 0.4, 0.6, 0.8), (0.6, 0.8, 0.9, 0.9)
@@ -117,7 +117,7 @@ def test_nothing_is_saved_where_a_run_never_came_there():
     row = _savings({"scratch": [RISING, RISING], "taught": [EARLY, FLAT]}).iloc[0]
     assert (row.runs, row.reached) == (2, 1)
     assert row[["images", "images_saved", "images_low", "seconds_saved"]].isna().all()
-    assert told(row, "Dice").startswith(
+    assert told_saving(row, "Dice").startswith(
         "taught came to what scratch ends with (validation Dice 0.800) in 1 of 2 runs: no saving can be told."
     )
 
@@ -126,7 +126,7 @@ def test_one_seed_gives_no_interval():
     """The saving of one pair is told as such."""
     row = _savings({"scratch": [RISING], "taught": [EARLY]}).iloc[0]
     assert np.isnan(row.images_low)
-    assert "20 images a run saved, 15 s; one run gives no interval." in told(row, "Dice")
+    assert "20 images a run saved, 15 s; one run gives no interval." in told_saving(row, "Dice")
 
 
 def test_the_saving_in_words():
@@ -134,13 +134,13 @@ def test_the_saving_in_words():
     source = {"taught": {"images": 500, "training_s": 9000.0}}
     curves = {"scratch": [RISING, RISING], "taught": [EARLY, (0.4, 0.8, 0.9, 0.9)]}
     table = _savings(curves, pretraining=source)
-    assert told(table.iloc[0], "Dice") == (
+    assert told_saving(table.iloc[0], "Dice") == (
         "taught came to what scratch ends with (validation Dice 0.800) after 20 images, scratch itself after "
         "40: 20 images a run saved (95 % interval 20 to 20), or 15 s (15 s to 15 s)."
     )
     unsure = table.iloc[0].copy()
     unsure["seconds_saved"] = -0.4
-    assert "or 0 s (15 s to 15 s)" in told(unsure, "Dice")
+    assert "or 0 s (15 s to 15 s)" in told_saving(unsure, "Dice")
     unsure[["images_low", "images_high", "seconds_low", "seconds_high", "seconds_saved"]] = (
         -5,
         45,
@@ -148,9 +148,9 @@ def test_the_saving_in_words():
         150,
         73,
     )
-    assert "(95 % interval -5 to 45, so maybe none), or 73 s (-4 s to 2.5 min)" in told(unsure, "Dice")
+    assert "(95 % interval -5 to 45, so maybe none), or 73 s (-4 s to 2.5 min)" in told_saving(unsure, "Dice")
     unsure[["images_saved", "images_low", "images_high"]] = -20, -30, -10
-    assert "-20 images a run saved (95 % interval -30 to -10), or" in told(unsure, "Dice")
+    assert "-20 images a run saved (95 % interval -30 to -10), or" in told_saving(unsure, "Dice")
 
 
 def test_what_a_source_took_is_told_once():
@@ -207,7 +207,7 @@ def test_a_study_without_validation_images_saves_nothing():
     histories = pd.concat([history.assign(**key) for key in keys])
     row = savings([key | cost for key in keys], histories, compared, {}, DESIGN).iloc[0]
     assert row.reached == 0
-    assert told(row, "Dice") == "taught: no validation score of scratch says what there is to reach."
+    assert told_saving(row, "Dice") == "taught: no validation score of scratch says what there is to reach."
 
 
 def test_without_foreground_in_the_test_images_nothing_is_told():

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from stratagem.comparison.effects import Design, compare
-from stratagem.comparison.tables import make, usable, write
+from stratagem.comparison.tables import make_tables, usable, write_tables
 from stratagem.core.errors import DataError
 from stratagem.core.files import write_json, write_table
 
@@ -75,7 +75,7 @@ def _round_trip(folder, hits: dict[str, int]):
 
 def test_the_tables_are_those_of_the_stored_counts(runs, index):
     """Comparison, scores, sizes and costs follow from files alone: no network, no images."""
-    tables = make(runs, index, {}, {}, DESIGN)
+    tables = make_tables(runs, index, {}, {}, DESIGN)
     assert list(tables) == TABLES
     evaluation = pd.concat([pd.read_parquet(run / "evaluation.parquet") for run in runs])
     units = pd.Series(["x", "y"], index=["x", "y"])
@@ -90,7 +90,7 @@ def test_the_tables_are_those_of_the_stored_counts(runs, index):
 
 def test_scores_stand_by_the_size_of_the_index(runs, index):
     """What the tests' two images differ in is their size, small to large: 4x4 is y, 8x4 is x."""
-    sizes = make(runs, index, {}, {}, DESIGN)["sizes"]
+    sizes = make_tables(runs, index, {}, {}, DESIGN)["sizes"]
     assert sizes[["strategy", "size", "images"]].values.tolist() == [
         [strategy, size, 1] for strategy in ("baseline", "flipped") for size in ("4×4", "8×4")
     ]
@@ -100,12 +100,12 @@ def test_scores_stand_by_the_size_of_the_index(runs, index):
 def test_what_a_resolution_loses_stands_last_in_the_comparison(runs, index, tmp_path):
     """Mean over the test images alone, by metric and class; nothing where a strategy's is not known."""
     path = _round_trip(tmp_path, {"x": 8, "y": 10, "untested": 0})
-    table = make(runs, index, {}, {"flipped": path, "baseline": path}, DESIGN)["comparison"]
+    table = make_tables(runs, index, {}, {"flipped": path, "baseline": path}, DESIGN)["comparison"]
     assert table.columns[-1] == "round_trip"
     found = table.set_index(["metric", "class"])["round_trip"].to_dict()
     kept = {"dice": (16 / 20 + 1) / 2, "iou": (8 / 12 + 1) / 2}
     assert found == {(m, c): pytest.approx(kept[m]) for m in kept for c in ("mean", "cell")}
-    assert make(runs, index, {}, {}, DESIGN)["comparison"]["round_trip"].isna().all()
+    assert make_tables(runs, index, {}, {}, DESIGN)["comparison"]["round_trip"].isna().all()
 
 
 @pytest.mark.parametrize(
@@ -116,26 +116,26 @@ def test_what_a_resolution_loses_stands_last_in_the_comparison(runs, index, tmp_
 def test_images_that_belong_together_are_one_unit(runs, tmp_path, group, cluster):
     """Two images of one patient, or twice the same image, are one unit, which gives no interval."""
     index = _index(tmp_path, group, cluster)
-    first = make(runs, index, {}, {}, DESIGN)["comparison"].iloc[0]
+    first = make_tables(runs, index, {}, {}, DESIGN)["comparison"].iloc[0]
     assert (first["images"], first["verdict"]) == (1, "cannot tell yet")
 
 
 def test_a_source_s_cost_stands_with_the_strategies_that_use_it(runs, index, tmp_path):
     """What teaching the source took is read from the source's own record."""
     write_json({"cpu_s": 123.0, "constant": None}, tmp_path / "sources" / "cost.json")
-    table = make(runs, index, {"flipped": tmp_path / "sources" / "cost.json"}, {}, DESIGN)["costs"]
+    table = make_tables(runs, index, {"flipped": tmp_path / "sources" / "cost.json"}, {}, DESIGN)["costs"]
     assert table["pretraining_cpu_s"].tolist() == [pytest.approx(math.nan, nan_ok=True), 123.0]
 
 
 def test_a_study_of_the_baseline_alone_has_tables(runs, index):
     """Scores and costs are worth having before anything is compared."""
-    tables = make(runs[:2], index, {}, {}, Design({}, "dice", 0.01, CLASSES))
+    tables = make_tables(runs[:2], index, {}, {}, Design({}, "dice", 0.01, CLASSES))
     assert tables["comparison"].empty and len(tables["scores"]) == len(tables["costs"]) == 1
 
 
 def test_each_table_is_written_in_three_kinds(runs, index, tmp_path):
     """CSV to compute with, Markdown to read, LaTeX to print."""
-    write(make(runs, index, {}, {}, DESIGN), tmp_path / "tables")
+    write_tables(make_tables(runs, index, {}, {}, DESIGN), tmp_path / "tables")
     names = {path.name for path in (tmp_path / "tables").iterdir()}
     assert names == {f"{n}.{kind}" for n in TABLES for kind in ("csv", "md", "tex")}
 
@@ -143,7 +143,7 @@ def test_each_table_is_written_in_three_kinds(runs, index, tmp_path):
 def test_a_csv_holds_every_digit(tmp_path):
     """Nothing is lost between the table and its file."""
     table = pd.DataFrame({"strategy": ["a", "b"], "value": [1 / 3, np.pi * 1e-9], "count": [3, 10**9]})
-    write({"numbers": table}, tmp_path)
+    write_tables({"numbers": table}, tmp_path)
     pd.testing.assert_frame_equal(
         pd.read_csv(tmp_path / "numbers.csv"), table, check_exact=True, check_dtype=False
     )
@@ -151,7 +151,7 @@ def test_a_csv_holds_every_digit(tmp_path):
 
 def test_markdown_has_a_header_and_a_row_a_row(tmp_path):
     """The first line names the columns; numbers have four significant digits."""
-    write({"t": pd.DataFrame({"strategy": ["full-data"], "cpu_s": [123.456], "seeds": [3]})}, tmp_path)
+    write_tables({"t": pd.DataFrame({"strategy": ["full-data"], "cpu_s": [123.456], "seeds": [3]})}, tmp_path)
     head, rule, row = (tmp_path / "t.md").read_text().splitlines()
     assert [cell.strip() for cell in head.strip("|").split("|")] == ["strategy", "cpu_s", "seeds"]
     assert set(rule) <= set("|:-")
@@ -160,7 +160,7 @@ def test_markdown_has_a_header_and_a_row_a_row(tmp_path):
 
 def test_a_class_s_name_cannot_break_a_markdown_row(tmp_path):
     """A bar in a name is text, not a column."""
-    write({"t": pd.DataFrame({"class": ["a|b"], "dice": [0.5]})}, tmp_path)
+    write_tables({"t": pd.DataFrame({"class": ["a|b"], "dice": [0.5]})}, tmp_path)
     head, _, row = (tmp_path / "t.md").read_text().splitlines()
     bars = re.compile(r"(?<!\\)\|")
     assert len(bars.findall(row)) == len(bars.findall(head)) == 3
@@ -168,14 +168,14 @@ def test_a_class_s_name_cannot_break_a_markdown_row(tmp_path):
 
 def test_a_name_that_looks_like_a_number_stays_as_it_is_written(tmp_path):
     """A strategy called 050 or 1e3 is not 50 or 1000."""
-    write({"t": pd.DataFrame({"strategy": ["050", "1e3"], "dice": [0.5, 0.25]})}, tmp_path)
+    write_tables({"t": pd.DataFrame({"strategy": ["050", "1e3"], "dice": [0.5, 0.25]})}, tmp_path)
     rows = (tmp_path / "t.md").read_text().splitlines()[2:]
     assert [row.strip("|").split("|")[0].strip() for row in rows] == ["050", "1e3"]
 
 
 def test_latex_escapes_what_would_not_compile(tmp_path):
     """Column names with underscores and class names with special signs are text."""
-    write({"t": pd.DataFrame({"class": ["50%_&_{x}$#^~\\"], "cpu_s": [1.0]})}, tmp_path)
+    write_tables({"t": pd.DataFrame({"class": ["50%_&_{x}$#^~\\"], "cpu_s": [1.0]})}, tmp_path)
     text = (tmp_path / "t.tex").read_text()
     body = text[text.index(r"\toprule") : text.index(r"\bottomrule")]
     assert r"cpu\_s" in body and r"50\%\_\&\_\{x\}\$\#" in body
@@ -186,7 +186,7 @@ def test_latex_escapes_what_would_not_compile(tmp_path):
 
 def test_the_study_s_own_tables_are_good_latex(runs, index, tmp_path):
     """No underscore of a column stands bare."""
-    write(make(runs, index, {}, {}, DESIGN), tmp_path)
+    write_tables(make_tables(runs, index, {}, {}, DESIGN), tmp_path)
     for name in TABLES:
         assert re.search(r"(?<!\\)_", (tmp_path / f"{name}.tex").read_text()) is None
 
@@ -194,7 +194,7 @@ def test_the_study_s_own_tables_are_good_latex(runs, index, tmp_path):
 def test_the_same_tables_are_the_same_bytes(runs, index, tmp_path):
     """Tables made anew differ from the old ones only if the numbers do."""
     for name in ("one", "two"):
-        write(make(runs, index, {}, {}, DESIGN), tmp_path / name)
+        write_tables(make_tables(runs, index, {}, {}, DESIGN), tmp_path / name)
     for path in (tmp_path / "one").iterdir():
         assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes()
 

@@ -11,7 +11,7 @@ import pynvml
 import pytest
 
 import stratagem
-from stratagem.core.device import require_gpu, settle, take, visible
+from stratagem.core.device import require_gpu, settle_device, take, visible
 from stratagem.core.errors import DeviceError
 
 BATCH_SYSTEMS = ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID", "SGE_TASK_ID")
@@ -93,19 +93,19 @@ def test_a_device_that_is_named_stands(wanted, monkeypatch):
     """I get the device that I asked for, whatever is there."""
     for chosen in ("", "0"):
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", chosen)
-        assert settle(wanted) == wanted
+        assert settle_device(wanted) == wanted
 
 
 @pytest.mark.parametrize(("chosen", "device"), [("", "cpu"), ("0", "cuda")])
 def test_auto_takes_a_gpu_where_one_is(chosen, device, monkeypatch):
     """`auto` is `cuda` where a device is visible."""
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", chosen)
-    assert settle("auto") == device
+    assert settle_device("auto") == device
 
 
 def test_settling_needs_no_torch():
     """A workflow starts without paying for torch."""
-    code = "import sys; from stratagem.core.device import settle; settle('auto')"
+    code = "import sys; from stratagem.core.device import settle_device; settle_device('auto')"
     code += "; sys.exit('torch' in sys.modules)"
     environment = os.environ | {"PYTHONPATH": str(Path(stratagem.__file__).parents[1])}
     assert subprocess.run([sys.executable, "-c", code], env=environment).returncode == 0

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from stratagem.core.errors import DataError
-from stratagem.data.domains import LIGHT, divide
+from stratagem.data.domains import LIGHT, divide_domains
 from stratagem.data.sample import read_sheet
 
 COMMAND = Path(__file__).parents[2] / "scripts" / "import_data.py"
@@ -41,14 +41,14 @@ def _names(sheet: Path) -> set[str]:
 
 def test_images_are_divided_by_the_median_of_their_grey_values(folders):
     """128 and more is light; a few bright objects make no image light."""
-    assert divide(*folders, "out") == ["2 dark images: out/dark.csv", "2 light images: out/light.csv"]
+    assert divide_domains(*folders, "out") == ["2 dark images: out/dark.csv", "2 light images: out/light.csv"]
     assert _names(Path("out/dark.csv")) == {"../images/a.png", "../images/d.png"}
     assert _names(Path("out/light.csv")) == {"../images/b.png", "../images/sub/c.png"}
 
 
 def test_the_sheets_are_read_as_a_study_s(folders):
     """Each row leads to its image and its mask."""
-    divide(*folders, "out")
+    divide_domains(*folders, "out")
     found = read_sheet("out/light.csv", None)
     assert not found.problems
     assert [(sample.image.name, sample.masks[0].parts[-2:]) for sample in found.samples] == [
@@ -61,7 +61,7 @@ def test_an_image_without_a_mask_is_told(folders):
     """Nothing is left out in silence, and nothing written."""
     Path("masks/a.png").unlink()
     with pytest.raises(DataError, match=r"a\.png: expected an image with its mask.*Add it"):
-        divide(*folders, "out")
+        divide_domains(*folders, "out")
     assert not Path("out").exists()
 
 
@@ -71,7 +71,7 @@ def test_images_of_one_kind_need_no_division(folders):
         for folder in folders:
             Path(folder, f"{name}.png").unlink()
     with pytest.raises(DataError, match="expected dark and light images, but found one kind alone"):
-        divide(*folders, "out")
+        divide_domains(*folders, "out")
 
 
 def test_nothing_of_mine_is_replaced(folders):
@@ -79,11 +79,11 @@ def test_nothing_of_mine_is_replaced(folders):
     Path("out").mkdir()
     Path("out/notes.txt").touch()
     with pytest.raises(DataError, match="a new folder, or an empty one"):
-        divide(*folders, "out")
+        divide_domains(*folders, "out")
     assert [path.name for path in Path("out").iterdir()] == ["notes.txt"]
     Path("file").touch()
     with pytest.raises(DataError, match="a new folder, or an empty one"):
-        divide(*folders, "file")
+        divide_domains(*folders, "file")
 
 
 def test_the_command_does_it(folders):

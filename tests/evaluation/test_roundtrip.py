@@ -11,7 +11,7 @@ from stratagem.data.sample import find
 from stratagem.evaluation.metrics import confusion, counts
 from stratagem.evaluation.predict import round_trip
 from stratagem.evaluation.roundtrip import round_trips
-from stratagem.resolution.plans import Plan, fit
+from stratagem.resolution.plans import Plan, fit_plan
 
 NAMES = ["background", "a", "b"]
 COLUMNS = ["sample", "class", "tp", "fp", "fn", "tn"]
@@ -29,7 +29,7 @@ def index(dataset) -> pd.DataFrame:
 
 
 def _plan(index: pd.DataFrame, plan: str, **options) -> Plan:
-    return fit(plan, index[["height", "width"]].to_numpy(), 4, **options)
+    return fit_plan(plan, index[["height", "width"]].to_numpy(), 4, **options)
 
 
 @pytest.mark.parametrize(

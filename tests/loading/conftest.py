@@ -5,12 +5,12 @@ import functools
 import pytest
 
 from batches import CLASSES, PLANS
-from stratagem.augmentation.manifest import Manifest, write
+from stratagem.augmentation.manifest import Manifest, write_manifest
 from stratagem.augmentation.transforms import Policy, strength
 from stratagem.data.index import Wanted, build_index
 from stratagem.data.sample import find
 from stratagem.loading.shards import Shards, catalogue, write_shard
-from stratagem.resolution.plans import fit
+from stratagem.resolution.plans import fit_plan
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def stored(index, tmp_path):
 
     def written(name: str, **options) -> tuple:
         path = tmp_path / name / "0.h5"
-        write_shard(path, index, fit(name, index[["height", "width"]].to_numpy(), 4, **options), CLASSES)
+        write_shard(path, index, fit_plan(name, index[["height", "width"]].to_numpy(), 4, **options), CLASSES)
         return path.parent, catalogue([path])
 
     return written
@@ -50,7 +50,7 @@ def manifest(tmp_path):
 
     def drawn(storage, variants: int, seed: int = 0, **ranges) -> Manifest:
         policy = Policy(variants, {name: strength(name, given) for name, given in ranges.items()})
-        write(policy, seed, set(storage.names), tmp_path / "manifest.parquet")
+        write_manifest(policy, seed, set(storage.names), tmp_path / "manifest.parquet")
         return Manifest(tmp_path / "manifest.parquet", storage.names)
 
     return drawn

@@ -21,7 +21,7 @@ from stratagem.loading.order import Order
 from stratagem.loading.shards import Shards
 from stratagem.loading.storage import Files, Memory
 from stratagem.loading.synthesis import Synthesis
-from stratagem.resolution.plans import fit
+from stratagem.resolution.plans import fit_plan
 
 MB = 2**20
 
@@ -124,7 +124,7 @@ def test_a_batch_tells_what_it_took(storages, manifest):
 def test_where_samples_are_kept_changes_no_batch(storages, index, manifest, plan, augmented):
     """Shards, memory and the images themselves give the same bytes."""
     shards = storages(plan)
-    files = Files(index, fit(plan, index[["height", "width"]].to_numpy(), 4, **PLANS[plan]))
+    files = Files(index, fit_plan(plan, index[["height", "width"]].to_numpy(), 4, **PLANS[plan]))
     drawn = manifest(shards, 3, rotation=40, contrast=2, cutmix=(0.5, 1)) if augmented else None
     found = [
         hashes_of(loader_of(storage, 3, 0, drawn and Synthesis(storage, drawn)), 9)

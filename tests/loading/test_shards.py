@@ -34,7 +34,7 @@ from stratagem.loading.shards import (
     write_catalogue,
     write_shard,
 )
-from stratagem.resolution.plans import Plan, fit
+from stratagem.resolution.plans import Plan, fit_plan
 
 NAMES = ["background", "cell", "nucleus"]
 NATIVE = Plan("native", 4)
@@ -100,7 +100,7 @@ def _chunk(path, name: str, row: int):
 def test_every_plan_comes_back(tmp_path, index, plan, options):
     """What is read is what the plan made of the files, window by window, over several shards."""
     sizes = index[["height", "width"]].to_numpy()
-    plan = fit(plan, sizes, 4, pixel_sizes=index["pixel_size"].to_numpy(), **options)
+    plan = fit_plan(plan, sizes, 4, pixel_sizes=index["pixel_size"].to_numpy(), **options)
     paths = [tmp_path / f"{number}.h5" for number in range(2)]
     for number, path in enumerate(paths):
         write_shard(path, members(index, number, 2), plan, NAMES)

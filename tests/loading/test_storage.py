@@ -13,7 +13,7 @@ from stratagem.data.index import Wanted, build_index
 from stratagem.data.sample import find
 from stratagem.loading.shards import Shards, catalogue, write_shard
 from stratagem.loading.storage import BYTES_OF_A_PIXEL, Files, Memory, naming
-from stratagem.resolution.plans import fit
+from stratagem.resolution.plans import fit_plan
 
 CLASSES = ["a", "b", "c"]
 PLANS = {
@@ -37,7 +37,7 @@ def index(dataset):
 
 def _plan(index, name: str):
     sizes, pixels = index[["height", "width"]].to_numpy(), index["pixel_size"].to_numpy()
-    return fit(name, sizes, 4, pixel_sizes=pixels, **PLANS[name])
+    return fit_plan(name, sizes, 4, pixel_sizes=pixels, **PLANS[name])
 
 
 @pytest.fixture

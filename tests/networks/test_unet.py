@@ -8,7 +8,7 @@ from torchvision.models import resnet18
 from examples import FAMILIES
 from stratagem.core.errors import GeometryError
 from stratagem.networks.build import build
-from stratagem.networks.unet import GroupNorm, Scaling, Unet, settle
+from stratagem.networks.unet import GroupNorm, Scaling, Unet, settle_statistics
 from stratagem.transfer.adoption import adopt
 
 torch.set_num_threads(1)  # networks this small gain nothing from more
@@ -205,7 +205,7 @@ def test_random_batch_normalisation_is_settled_on_images():
             return float(list(model.encoder(model.scaling(images)).values())[-1].std())
 
     assert size() > 15
-    settle(model, images.split(2))
+    settle_statistics(model, images.split(2))
     assert 0.1 < size() < 5
     norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
     assert not any(norm.training for norm in norms)
@@ -218,7 +218,7 @@ def test_settling_changes_nothing_but_statistics_and_depends_on_the_images():
     for key, images in {"a": _image(32, 32), "b": _image(32, 32), "c": _image(64, 32)}.items():
         model = build("resnet18", 2, **UNET, seed=0)
         before = {name: value.clone() for name, value in model.named_parameters()}
-        settle(model, [images])
+        settle_statistics(model, [images])
         assert all(torch.equal(value, before[name]) for name, value in model.named_parameters())
         state[key] = model.encoder.bn1.running_mean
     assert torch.equal(state["a"], state["b"])
@@ -232,7 +232,7 @@ def test_a_network_without_batch_normalisation_asks_for_no_image():
         raise AssertionError
         yield
 
-    settle(build("unet", 2, **UNET, seed=0), images())
+    settle_statistics(build("unet", 2, **UNET, seed=0), images())
 
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])

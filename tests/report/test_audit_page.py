@@ -5,7 +5,7 @@ import pytest
 
 from stratagem.augmentation.audit import ALIKE, COLUMNS, UNLIKE
 from stratagem.core.files import write_json, write_table, write_text
-from stratagem.report.audit_page import Stored, write_page
+from stratagem.report.audit_page import StoredAudit, write_page
 
 STUDY = {"study": "mine", "classes": ["background", "<cell>"], "swaps": [], "handed": [], "upright": []}
 QUIET = ("rotation", 20.0, 33, 0.0, 0.0, 0.0, 0.5, 0.4, 33, ALIKE)
@@ -25,7 +25,9 @@ def page(tmp_path):
         )
         write_json(pictures or {}, folder / "pictures.json")
         write_text("<svg>sheet</svg>", folder / "sheet.svg")
-        write_page(Stored(STUDY | declared, {"flips": folder}, {"flips": preset}), tmp_path / "page.html")
+        write_page(
+            StoredAudit(STUDY | declared, {"flips": folder}, {"flips": preset}), tmp_path / "page.html"
+        )
         return " ".join((tmp_path / "page.html").read_text(encoding="utf-8").split())
 
     return written
@@ -72,5 +74,5 @@ def test_what_is_declared_is_repeated(page):
 
 def test_a_study_without_augmentation_has_a_page_too(tmp_path):
     """Nothing to audit is said, not an error."""
-    write_page(Stored(STUDY, {}, {}), tmp_path / "page.html")
+    write_page(StoredAudit(STUDY, {}, {}), tmp_path / "page.html")
     assert "No strategy of this study uses an augmentation." in (tmp_path / "page.html").read_text()

@@ -18,8 +18,8 @@ from stratagem.core.files import write_json, write_table
 from stratagem.data.labels import Encoding
 from stratagem.evaluation.metrics import confusion, counts, per_image
 from stratagem.report import figures
-from stratagem.report.comparison_page import GROUPS, Stored, collapsed, open_because, render, sentence
-from stratagem.study.declaration import Augmentation, Strategy, Training, Unet
+from stratagem.report.comparison_page import GROUPS, StoredStudy, collapsed, open_because, render, sentence
+from stratagem.study.declaration import Augmentation, Strategy, Training, UnetSection
 
 SIZE = (16, 20)
 SAMPLES = ["a", "b", "sub/c"]
@@ -57,7 +57,7 @@ class Study:
     arms: dict = field(default_factory=dict)  # of a strategy that starts from other weights
     fates: dict = field(default_factory=dict)  # of a strategy: rows of its transfer.csv
 
-    def stored(self, folder) -> Stored:
+    def stored(self, folder) -> StoredStudy:
         """Every file that a report reads, written by hand in the documented layout."""
         rows = [self._sample(folder, sample) for sample in SAMPLES]
         index, splits = folder / "index.parquet", folder / "splits.parquet"
@@ -83,15 +83,15 @@ class Study:
         for name, path in sources.items():
             record = {"cpu_s": 5.0, "images": 40, "training_s": 4.0, "constant": self.taught[name]}
             write_json(record, path)
-        tables.write(tables.make(runs, index, sources, round_trips, design), folder / "tables")
-        return Stored(self._config(), "1.2.3", folder / "tables", runs, index, splits, problems, [plan])
+        tables.write_tables(tables.make_tables(runs, index, sources, round_trips, design), folder / "tables")
+        return StoredStudy(self._config(), "1.2.3", folder / "tables", runs, index, splits, problems, [plan])
 
     def _config(self) -> dict:
         return {
             "study": "tiny",
             "classes": list(self.classes),
             "folds": self.folds,
-            "unet": Unet().model_dump(mode="json"),
+            "unet": UnetSection().model_dump(mode="json"),
             "training": Training().model_dump(mode="json"),
             "augmentations": {"turn": Augmentation(rotation=90).model_dump(mode="json")},
             "split": {"group": self.group},

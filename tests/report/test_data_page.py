@@ -15,7 +15,7 @@ from stratagem.core.files import write_json, write_table
 from stratagem.data.index import Wanted, build_index
 from stratagem.data.sample import find
 from stratagem.report import figures
-from stratagem.report.data_page import Stored, class_table, part_table, render
+from stratagem.report.data_page import StoredData, class_table, part_table, render
 
 CLASSES = ("background", "cell", "speck")
 PART_OF = {"a": "train", "b": "train", "c": "test", "d": "val"}
@@ -78,7 +78,7 @@ def _mask(side=10, size=(40, 48)) -> np.ndarray:
     return mask
 
 
-def _stored(folder, pictures: dict, masks: dict, **changes) -> Stored:
+def _stored(folder, pictures: dict, masks: dict, **changes) -> StoredData:
     """Every file that the page reads, made as the workflow makes them; the parts by a name's first letter."""
     for kind, arrays in (("images", pictures), ("masks", masks)):
         (folder / kind).mkdir(parents=True)
@@ -100,7 +100,7 @@ def _stored(folder, pictures: dict, masks: dict, **changes) -> Stored:
     split = {"seed": 7, "group": given["group"], "part": given["part"]}
     study = {"study": "tiny", "classes": list(given["classes"]), "split": split}
     paths = ("index.parquet", "duplicates.csv", "understood.json", "splits.parquet", "problems.csv")
-    stored = Stored(study, *(folder / name for name in paths))
+    stored = StoredData(study, *(folder / name for name in paths))
     write_table(index.table, stored.index)
     write_table(index.duplicates, stored.duplicates)
     write_json(index.understood, stored.understood)
@@ -110,18 +110,18 @@ def _stored(folder, pictures: dict, masks: dict, **changes) -> Stored:
     return stored
 
 
-def _rendered(stored: Stored) -> Page:
+def _rendered(stored: StoredData) -> Page:
     page = stored.index.parent / "data" / "report.html"
     render(stored, page)
     return Page(page.read_text(encoding="utf-8"))
 
 
-def _calm(folder, names=("a", "c", "d"), **changes) -> Stored:
+def _calm(folder, names=("a", "c", "d"), **changes) -> StoredData:
     """Images of one size that all hold a cell: nothing to tell of."""
     return _stored(folder, {name: _picture(name) for name in names}, dict.fromkeys(names, _mask()), **changes)
 
 
-def _busy(folder) -> Stored:
+def _busy(folder) -> StoredData:
     """Images of which there is something to tell in every section."""
     names = [f"{letter}{number}" for letter in "abc" for number in range(1, 5)] + ["d1"]
     sizes = {name: (40, 41 + place) for place, name in enumerate(names)}
@@ -151,7 +151,7 @@ def busy(tmp_path_factory):
     return SimpleNamespace(stored=stored, page=_rendered(stored))
 
 
-def _tables(stored: Stored) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _tables(stored: StoredData) -> tuple[pd.DataFrame, pd.DataFrame]:
     return pd.read_parquet(stored.index), pd.read_parquet(stored.splits)
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from stratagem.core.errors import GeometryError, UnknownNameError
 from stratagem.data.labels import IGNORE
-from stratagem.resolution.plans import Plan, Window, fit
+from stratagem.resolution.plans import Plan, Window, fit_plan
 
 KINDS = ("native", "resize", "pad", "letterbox", "bucket", "tile", "rescale")
 EXACT = ("native", "pad", "bucket", "tile")
@@ -34,7 +34,7 @@ def plans(draw, kinds=KINDS, sides=side):
         options["overlap"] = draw(st.sampled_from([0, 0.25, 0.5, 0.9]))
     if kind == "rescale":
         options |= {"pixel_size": draw(st.sampled_from([0.5, 1.0, 1.7])), "pixel_sizes": np.ones(len(sizes))}
-    plan = fit(kind, np.array(sizes), draw(strides), **options)
+    plan = fit_plan(kind, np.array(sizes), draw(strides), **options)
     return plan, *draw(st.sampled_from(sizes) | st.tuples(sides, sides)), 1.0
 
 
@@ -282,38 +282,40 @@ SIZES = np.array([[30, 70], [50, 60], [35, 90]])
 )
 def test_a_plan_is_fitted_on_sizes(kind, options, frames, why):
     """A plan takes the sizes it says, and says why."""
-    plan = fit(kind, SIZES, 16, **options)
+    plan = fit_plan(kind, SIZES, 16, **options)
     assert plan.frames == frames
     assert why in plan.why
 
 
 def test_a_median_is_never_below_the_stride():
     """Images smaller than the stride get a frame of one stride."""
-    assert fit("resize", np.array([[3, 5]]), 16).frames == ((16, 16),)
+    assert fit_plan("resize", np.array([[3, 5]]), 16).frames == ((16, 16),)
 
 
 def test_the_pixel_size_is_the_median_of_the_set():
     """Unless the study says another; where one image lacks it, the plan cannot be fitted."""
     sizes = np.array([0.5, 0.5, 2.0])
-    assert fit("rescale", SIZES, 16, pixel_sizes=sizes).pixel_size == 0.5
-    assert fit("rescale", SIZES, 16, pixel_size=0.7, pixel_sizes=sizes).pixel_size == 0.7
+    assert fit_plan("rescale", SIZES, 16, pixel_sizes=sizes).pixel_size == 0.5
+    assert fit_plan("rescale", SIZES, 16, pixel_size=0.7, pixel_sizes=sizes).pixel_size == 0.7
     with pytest.raises(GeometryError, match="1 images without it"):
-        fit("rescale", SIZES, 16, pixel_sizes=np.array([0.5, np.nan, 2.0]))
+        fit_plan("rescale", SIZES, 16, pixel_sizes=np.array([0.5, np.nan, 2.0]))
     with pytest.raises(GeometryError, match="all images without it"):
-        fit("rescale", SIZES, 16)
+        fit_plan("rescale", SIZES, 16)
 
 
 def test_buckets_of_very_many_sizes_are_found_quickly_and_hold_all():
     """Thousands of different sizes: few frames, each image in one of them."""
     sizes = np.random.default_rng(0).integers(20, 2000, (3000, 2))
-    plan = fit("bucket", sizes, 16, buckets=6)
+    plan = fit_plan("bucket", sizes, 16, buckets=6)
     assert len(plan.frames) == 6
     filled = [math.prod(plan.windows(*size)[0].frame) for size in sizes.tolist()]
-    assert sizes.prod(axis=1).sum() < sum(filled) < math.prod(fit("pad", sizes, 16).frames[0]) * len(sizes)
+    assert (
+        sizes.prod(axis=1).sum() < sum(filled) < math.prod(fit_plan("pad", sizes, 16).frames[0]) * len(sizes)
+    )
 
 
 def test_a_plan_that_is_none_is_refused():
     """With the nearest name, where it is fitted and where it is used."""
-    for used in (lambda: fit("resise", SIZES, 16), lambda: Plan("resise", 4).windows(3, 3)):
+    for used in (lambda: fit_plan("resise", SIZES, 16), lambda: Plan("resise", 4).windows(3, 3)):
         with pytest.raises(UnknownNameError, match="Perhaps `resize`"):
             used()

@@ -43,7 +43,7 @@ def inputs(dataset, request) -> Inputs:
     found = find(*map(str, dataset), "{stem}", None)
     index = build_index(found, Wanted(CLASSES, {"encoding": "indices"})).table
     sizes = index[["height", "width"]].to_numpy()
-    plan = plans.fit(request.param, sizes, stride=2, **PLANS[request.param])
+    plan = plans.fit_plan(request.param, sizes, stride=2, **PLANS[request.param])
     return Inputs(index, plan, splits=divide(index, folds=1, test=0.5, validation=0.15, seed=0))
 
 

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from examples import rows_of
-from stratagem.augmentation.manifest import Manifest, write
+from stratagem.augmentation.manifest import Manifest, write_manifest
 from stratagem.augmentation.transforms import Policy
 from stratagem.core.errors import DataError
 from stratagem.data.index import Wanted, build_index
@@ -17,9 +17,9 @@ from stratagem.loading.loader import Loader
 from stratagem.loading.order import Order
 from stratagem.loading.shards import catalogue, write_shard
 from stratagem.loading.synthesis import Synthesis
-from stratagem.resolution.plans import fit
+from stratagem.resolution.plans import fit_plan
 from stratagem.runs.inputs import Inputs, storage_of
-from stratagem.runs.synthetic import make, write_synthetic
+from stratagem.runs.synthetic import make_synthetic, write_synthetic
 from stratagem.study.reading import read_study
 
 CONFIG = {
@@ -47,11 +47,11 @@ def inputs(dataset, tmp_path) -> Inputs:
     """Its files."""
     found = find(*map(str, dataset), "{stem}", None)
     index = build_index(found, Wanted(CONFIG["classes"], {"encoding": "indices"})).table
-    plan = fit("tile", index[["height", "width"]].to_numpy(), 4, size=(4, 4), overlap=0.25)
+    plan = fit_plan("tile", index[["height", "width"]].to_numpy(), 4, size=(4, 4), overlap=0.25)
     write_shard(tmp_path / "0.h5", index, plan, CONFIG["classes"])
     catalogue([tmp_path / "0.h5"]).to_parquet(tmp_path / "shards.parquet")
     policy = Policy.of(read_study(CONFIG).augmentations["all"].policy())
-    write(policy, 1, index["sample"], tmp_path / "manifest.parquet")
+    write_manifest(policy, 1, index["sample"], tmp_path / "manifest.parquet")
     splits = divide(index, folds=1, test=0.2, validation=0.15, seed=0)
     return Inputs(index, plan, tmp_path / "shards.parquet", splits, tmp_path / "manifest.parquet")
 
@@ -66,7 +66,7 @@ def test_it_is_what_the_run_is_shown(recipe, inputs):
     for batch in itertools.islice(loader.batches(), 3 * len(storage)):
         (place,) = batch.places
         window = storage.windows[place]
-        image, mask = make(recipe, inputs, storage.names[place], window, (batch.epoch + window) % 3)
+        image, mask = make_synthetic(recipe, inputs, storage.names[place], window, (batch.epoch + window) % 3)
         np.testing.assert_array_equal(image, batch.image[0])
         np.testing.assert_array_equal(mask, batch.mask[0])
 
@@ -77,7 +77,7 @@ def test_it_is_written_as_pictures(recipe, inputs, tmp_path):
     paths = tmp_path / "synthetic" / "x.png", tmp_path / "synthetic" / "x.mask.png"
     paths[0].parent.mkdir()
     write_synthetic(recipe, inputs, sample, 0, 1, *map(str, paths))
-    for path, expected in zip(paths, make(recipe, inputs, sample, 0, 1), strict=True):
+    for path, expected in zip(paths, make_synthetic(recipe, inputs, sample, 0, 1), strict=True):
         np.testing.assert_array_equal(np.asarray(Image.open(path)), expected)
 
 
@@ -95,7 +95,7 @@ def test_what_the_run_is_not_shown_is_refused(recipe, inputs, change, found):
     asked = {"sample": storage_of(recipe, inputs).names[0], "window": 0, "variant": 0} | change
     asked["sample"] = tested if asked["sample"] == "test" else asked["sample"]
     with pytest.raises(DataError, match=found):
-        make(recipe, inputs, **asked)
+        make_synthetic(recipe, inputs, **asked)
 
 
 def test_only_training_images_of_the_run_are_partners(recipe, inputs):

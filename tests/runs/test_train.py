@@ -179,7 +179,7 @@ def test_a_frozen_encoder_stays_as_the_source_left_it(inputs, tmp_path):
 def test_a_control_s_batch_normalisation_is_settled_before_it_trains(inputs, tmp_path):
     """A classifier with random weights begins with statistics of its training images, the same each time."""
     recipe = recipe_of("classifier")
-    plan = plans.fit("native", inputs.index[["height", "width"]].to_numpy(), stride=32)
+    plan = plans.fit_plan("native", inputs.index[["height", "width"]].to_numpy(), stride=32)
     write_shard(tmp_path / "0.h5", inputs.index, plan, CLASSES)
     write_table(catalogue([tmp_path / "0.h5"]), tmp_path / "shards.parquet")
     given = replace(inputs, plan=plan, shards=tmp_path / "shards.parquet")

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from stratagem.study.stored import Expected, made_by_other_code, stale, told
+from stratagem.study.stored import Expected, made_by_other_code, stale, told_of_other_code
 
 LINEAGE = {"resolution": {"plan": "resize", "size": [64, 64]}, "source": None, "files": "f00d"}
 RECIPE = {"name": "flipped", "fold": 0, "seed": 1, "threads": 1, "strategy": {"resolution": "native"}}
@@ -97,11 +97,11 @@ def test_what_other_code_made_is_counted_with_its_hours(stored, tmp_path):
 )
 def test_an_upgrade_says_what_it_costs_and_how_to_keep(stored, tmp_path, count, kept, said):
     """Before anything starts, with the hours of the runs' own records."""
-    text = told([(tmp_path, 1.0)] * count, kept=kept)
+    text = told_of_other_code([(tmp_path, 1.0)] * count, kept=kept)
     assert text.startswith(said)
     assert kept or ("hours by their own records" in text and "--config keep=code" in text)
 
 
 def test_where_all_fits_nothing_is_said():
     """No news is no line."""
-    assert told([], kept=False) is None
+    assert told_of_other_code([], kept=False) is None

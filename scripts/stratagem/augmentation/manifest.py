@@ -29,7 +29,7 @@ import pyarrow.parquet as pq
 from stratagem.augmentation.transforms import NEUTRAL, SEEDS, TRANSFORMS, Policy
 from stratagem.core.files import replacing
 
-__all__ = ["Manifest", "Ring", "draw", "philox", "write"]
+__all__ = ["Manifest", "Ring", "draw", "philox", "write_manifest"]
 
 HELD = 8  # variants held in memory, at least: those of the batches in the making
 HELD_BYTES = 16 * 2**20  # more of them, where they are small
@@ -78,7 +78,7 @@ def draw(policy: Policy, seed: int, samples: list[str], variant: int) -> dict[st
     return columns
 
 
-def write(policy: Policy, seed: int, samples: Iterable[str], path: str | Path) -> None:
+def write_manifest(policy: Policy, seed: int, samples: Iterable[str], path: str | Path) -> None:
     """Draw and write a whole manifest, a variant at a time.
 
     Parameters

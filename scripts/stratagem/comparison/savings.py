@@ -18,7 +18,7 @@ from scipy import stats
 
 from stratagem.comparison.effects import LEVEL, UNADJUSTED, Design
 
-__all__ = ["COLUMNS", "first_images", "savings", "taught", "told", "worth"]
+__all__ = ["COLUMNS", "first_images", "savings", "taught", "told_saving", "worth"]
 
 RUN = ["strategy", "fold", "seed"]
 COLUMNS = [
@@ -101,7 +101,7 @@ def first_images(images: np.ndarray, scores: np.ndarray, target: float) -> float
     return float(np.interp(target, scores[place - 1 : place + 1], images[place - 1 : place + 1]))
 
 
-def told(row, metric: str) -> str:
+def told_saving(row, metric: str) -> str:
     """A row of the table in words."""
     if np.isnan(row.target):
         return f"{row.strategy}: no validation score of {row.control} says what there is to reach."

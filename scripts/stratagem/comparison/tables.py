@@ -12,10 +12,10 @@ from stratagem.core.errors import DataError
 from stratagem.core.files import write_table, write_text
 from stratagem.data.split import units
 
-__all__ = ["make", "usable", "write"]
+__all__ = ["make_tables", "usable", "write_tables"]
 
 
-def make(
+def make_tables(
     folders: list[Path],
     index: Path,
     pretraining: dict[str, Path],
@@ -54,7 +54,7 @@ def make(
     }
 
 
-def write(tables: dict[str, pd.DataFrame], folder: Path) -> None:
+def write_tables(tables: dict[str, pd.DataFrame], folder: Path) -> None:
     """Each table as <name>.csv (full precision), .md and .tex (four significant digits)."""
     for name, table in tables.items():
         write_table(table, folder / f"{name}.csv")

@@ -23,7 +23,7 @@ from stratagem.core.errors import DeviceError
 from stratagem.core.job import require_threads
 from stratagem.core.locks import locked
 
-__all__ = ["granted", "require_gpu", "settle", "take", "visible"]
+__all__ = ["granted", "require_gpu", "settle_device", "take", "visible"]
 
 LOCKS = Path(tempfile.gettempdir(), "stratagem-gpus")
 EVERYBODY = 0o666  # may wait for a GPU that another user holds
@@ -40,7 +40,7 @@ def visible() -> list[str]:
     return [device for device in devices if device not in ("", "-1")]
 
 
-def settle(wanted: str) -> str:
+def settle_device(wanted: str) -> str:
     """`cpu` or `cuda`, from `auto`, `cpu` or `cuda`.
 
     Within a batch job `auto` takes a GPU only if the batch system gave one: the node's others are not ours,

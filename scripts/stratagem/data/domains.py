@@ -15,12 +15,12 @@ from stratagem.data.image import read_image
 from stratagem.data.importer import new_folder, write_sheet
 from stratagem.data.sample import find
 
-__all__ = ["LIGHT", "divide"]
+__all__ = ["LIGHT", "divide_domains"]
 
 LIGHT = 128  # of 0 to 255
 
 
-def divide(images: str | Path, masks: str | Path, out: str | Path) -> list[str]:
+def divide_domains(images: str | Path, masks: str | Path, out: str | Path) -> list[str]:
     """Write ``dark.csv`` and ``light.csv``: `image`, `mask`, as paths relative to the sheets' folder.
 
     Parameters

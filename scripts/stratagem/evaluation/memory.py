@@ -14,7 +14,7 @@ import torch
 from stratagem.networks.execution import Execution
 from stratagem.networks.table import Layered
 
-__all__ = ["BOUND_MB", "reckoned_mb", "room_for"]
+__all__ = ["BOUND_MB", "prediction_mb", "room_for"]
 
 MB = 2**20
 BOUND_MB = 3000  # of main memory, where the study states none
@@ -45,11 +45,11 @@ def room_for(
     """
     if execution.device != "cpu":
         return lambda pixels: True
-    need, bound = reckoned_mb(model, execution), BOUND_MB if bound_mb is None else bound_mb
+    need, bound = prediction_mb(model, execution), BOUND_MB if bound_mb is None else bound_mb
     return lambda pixels: need(pixels) <= bound
 
 
-def reckoned_mb(model: torch.nn.Module, execution: Execution) -> Callable[[int], float]:
+def prediction_mb(model: torch.nn.Module, execution: Execution) -> Callable[[int], float]:
     """What predicting one image takes of main memory, in MB, given its pixels.
 
     Parameters

@@ -19,7 +19,7 @@ from torch.nn.functional import interpolate, max_pool2d
 from stratagem.core.errors import GeometryError
 from stratagem.networks.encoder import by_stage, cycled, expected, extractor, stages
 
-__all__ = ["ClassifierUnet", "Unet", "classic", "on_classifier", "settle"]
+__all__ = ["ClassifierUnet", "Unet", "classic", "on_classifier", "settle_statistics"]
 
 GROUPS = 8
 WIDTHS = (16, 32, 64, 128, 256)  # of a classifier's decoder, from the image's own size on
@@ -35,7 +35,7 @@ def on_classifier(network: str, classes: int, *, width: int, depth: int, channel
     return ClassifierUnet(network, classes, channels)
 
 
-def settle(model: nn.Module, batches: Iterable[torch.Tensor]) -> None:
+def settle_statistics(model: nn.Module, batches: Iterable[torch.Tensor]) -> None:
     """Give the batch normalisation of an encoder with random weights the statistics of some images.
 
     It normalises by stored statistics (`ClassifierUnet`), and where weights are random there are none yet:

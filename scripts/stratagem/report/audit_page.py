@@ -11,7 +11,7 @@ from stratagem.augmentation.presets import PRESETS
 from stratagem.core.files import write_text
 from stratagem.report.page import fill
 
-__all__ = ["Stored", "write_page"]
+__all__ = ["StoredAudit", "write_page"]
 
 MUCH = 0.1  # share of labels or objects lost from which on it is worth a word
 SIDES = "If a class has sides, declare them: `swaps` for pairs, `handed` for a class without a mirror image."
@@ -27,7 +27,7 @@ ADVICE = {
 
 
 @dataclass(frozen=True)
-class Stored:
+class StoredAudit:
     """What the page is made from.
 
     Attributes
@@ -45,7 +45,7 @@ class Stored:
     presets: dict[str, str | None]
 
 
-def write_page(stored: Stored, page: Path) -> None:
+def write_page(stored: StoredAudit, page: Path) -> None:
     """Write the page.
 
     Parameters

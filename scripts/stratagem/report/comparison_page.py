@@ -17,7 +17,7 @@ import pandas as pd
 from scipy import stats
 
 from stratagem.comparison.effects import LEVEL, PRIMARY_CLASS, UNADJUSTED, seed_variance
-from stratagem.comparison.savings import taught, told, worth
+from stratagem.comparison.savings import taught, told_saving, worth
 from stratagem.core.files import replacing_folder, write_text
 from stratagem.data.sample import read_sample
 from stratagem.data.split import units
@@ -25,7 +25,7 @@ from stratagem.evaluation.metrics import METRICS, per_image
 from stratagem.report import figures
 from stratagem.report.page import fill
 
-__all__ = ["Stored", "collapsed", "open_because", "render", "sentence", "starved"]
+__all__ = ["StoredStudy", "collapsed", "open_because", "render", "sentence", "starved"]
 
 TABLES = ("comparison", "scores", "sizes", "costs", "savings")
 NAMES = {name: metric.label for name, metric in METRICS.items()}
@@ -46,7 +46,7 @@ SEED_VARIANCE = {
 
 
 @dataclass(frozen=True)
-class Stored:
+class StoredStudy:
     """What the report is made from.
 
     Attributes
@@ -93,7 +93,7 @@ class Stored:
         return GROUPS if grouped else IMAGES
 
 
-def render(stored: Stored, page: Path, folder: Path) -> None:
+def render(stored: StoredStudy, page: Path, folder: Path) -> None:
     """Write the page, and every figure as an SVG file of its own into the folder.
 
     Parameters
@@ -288,7 +288,7 @@ def _possible(comparison: pd.DataFrame) -> pd.DataFrame:
     return comparison.assign(low=comparison["low"].clip(lower=-1), high=comparison["high"].clip(upper=1))
 
 
-def _found(stored: Stored, tables: dict, runs: pd.DataFrame, differences: pd.DataFrame) -> dict:
+def _found(stored: StoredStudy, tables: dict, runs: pd.DataFrame, differences: pd.DataFrame) -> dict:
     """What the page tells of the results, by the template's names."""
     comparison = _possible(tables["comparison"])
     order = runs["strategy"].unique()
@@ -310,10 +310,10 @@ def _found(stored: Stored, tables: dict, runs: pd.DataFrame, differences: pd.Dat
 
 def _saved(savings: pd.DataFrame, metric: str) -> list[str]:
     """What transfer saves, in words: up to how many images it is worth it, what a run saves, what it took."""
-    return worth(savings) + [told(row, metric) for row in savings.itertuples()] + taught(savings)
+    return worth(savings) + [told_saving(row, metric) for row in savings.itertuples()] + taught(savings)
 
 
-def _fitted(stored: Stored, records: list[dict]) -> list[dict]:
+def _fitted(stored: StoredStudy, records: list[dict]) -> list[dict]:
     """What became of the tensors of each strategy's source: taken, adapted, left, or new, how many and why.
 
     Of the first run of each; its whole table stands in ``transfer.csv``.
@@ -333,7 +333,7 @@ def _fitted(stored: Stored, records: list[dict]) -> list[dict]:
     return [row for rows in found.values() for row in rows]
 
 
-def _verdicts(stored: Stored, primary: pd.DataFrame, differences: pd.DataFrame) -> list[dict]:
+def _verdicts(stored: StoredStudy, primary: pd.DataFrame, differences: pd.DataFrame) -> list[dict]:
     """Each verdict in words, with what leaves it open."""
     found = []
     for row in primary.itertuples():
@@ -426,7 +426,7 @@ def _order(loader: dict) -> str:
     return mixed + ("" if loader["balance"] == "none" else f", balanced by {loader['balance']}")
 
 
-def _figures(stored: Stored, tables: dict, evaluation, runs, differences) -> dict[str, str]:
+def _figures(stored: StoredStudy, tables: dict, evaluation, runs, differences) -> dict[str, str]:
     """Every figure as SVG, by name."""
     histories = pd.concat([pd.read_parquet(run / "history.parquet") for run in stored.runs])
     means = per_image(evaluation, stored.metric).groupby("strategy")["score"].mean()
@@ -446,7 +446,7 @@ def _figures(stored: Stored, tables: dict, evaluation, runs, differences) -> dic
     return drawn | _examples(stored, evaluation)
 
 
-def _differences(evaluation: pd.DataFrame, primary: pd.DataFrame, stored: Stored) -> pd.DataFrame:
+def _differences(evaluation: pd.DataFrame, primary: pd.DataFrame, stored: StoredStudy) -> pd.DataFrame:
     """The paired difference of every unit, averaged over seeds."""
     belonging = units(pd.read_parquet(stored.index))
     table = per_image(evaluation, stored.metric)
@@ -459,7 +459,7 @@ def _differences(evaluation: pd.DataFrame, primary: pd.DataFrame, stored: Stored
     return pd.concat(parts) if parts else pd.DataFrame(columns=["strategy", "difference"])
 
 
-def _examples(stored: Stored, evaluation: pd.DataFrame) -> dict[str, str]:
+def _examples(stored: StoredStudy, evaluation: pd.DataFrame) -> dict[str, str]:
     """Test images from the baseline's worst to its best, each with every strategy's prediction."""
     report = stored.study["report"]
     own = evaluation[evaluation["strategy"] == report["baseline"]]
@@ -475,7 +475,7 @@ def _examples(stored: Stored, evaluation: pd.DataFrame) -> dict[str, str]:
     return drawn
 
 
-def _predictions(stored: Stored, sample: str, scores: pd.Series) -> dict[str, np.ndarray]:
+def _predictions(stored: StoredStudy, sample: str, scores: pd.Series) -> dict[str, np.ndarray]:
     """Each strategy's predicted mask with its first seed, titled with name and score."""
     seed = stored.study["seeds"][0]
     found: dict[str, np.ndarray] = {}
@@ -497,7 +497,7 @@ def _secondary(comparison: pd.DataFrame) -> list[dict]:
     return table.to_dict("records")
 
 
-def _facts(stored: Stored, evaluation: pd.DataFrame, records: list[dict]) -> dict:
+def _facts(stored: StoredStudy, evaluation: pd.DataFrame, records: list[dict]) -> dict:
     """How the data were split, framed and computed."""
     index, splits = pd.read_parquet(stored.index), pd.read_parquet(stored.splits)
     sizes = index.groupby(["height", "width"]).size().sort_values(ascending=False)

@@ -20,7 +20,7 @@ from stratagem.data.sample import read_sample
 from stratagem.report import figures
 from stratagem.report.page import fill
 
-__all__ = ["Stored", "class_table", "part_table", "render"]
+__all__ = ["StoredData", "class_table", "part_table", "render"]
 
 PARTS = {"train": "training", "val": "validation", "test": "test"}
 MISSING = {
@@ -36,7 +36,7 @@ EXAMPLES = 6
 
 
 @dataclass(frozen=True)
-class Stored:
+class StoredData:
     """What the page is made from.
 
     Attributes
@@ -56,7 +56,7 @@ class Stored:
     problems: Path
 
 
-def render(stored: Stored, page: Path) -> None:
+def render(stored: StoredData, page: Path) -> None:
     """Write the page.
 
     Parameters

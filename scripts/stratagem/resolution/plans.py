@@ -34,7 +34,7 @@ from stratagem.data.labels import IGNORE
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["PLANS", "Kind", "Plan", "Window", "Wish", "fit"]
+__all__ = ["PLANS", "Kind", "Plan", "Window", "Wish", "fit_plan"]
 
 Size = tuple[int, int]
 
@@ -401,7 +401,7 @@ PLANS: Axis[Kind] = Axis(
 )
 
 
-def fit(
+def fit_plan(
     plan: str,
     sizes: np.ndarray,
     stride: int,

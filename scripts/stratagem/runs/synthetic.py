@@ -13,10 +13,10 @@ from stratagem.loading.synthesis import Synthesis
 from stratagem.runs.inputs import Inputs, storage_of
 from stratagem.study.declaration import Recipe
 
-__all__ = ["make", "write_synthetic"]
+__all__ = ["make_synthetic", "write_synthetic"]
 
 
-def make(
+def make_synthetic(
     recipe: Recipe, inputs: Inputs, sample: str, window: int, variant: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """The image and mask that the run is shown in an epoch of that variant.
@@ -58,7 +58,9 @@ def write_synthetic(
     recipe: Recipe, inputs: Inputs, sample: str, window: int, variant: int, image: str, mask: str
 ) -> None:
     """Write both as PNG; the mask holds class indices, 255 is ignored."""
-    for path, pixels in zip((image, mask), make(recipe, inputs, sample, window, variant), strict=True):
+    for path, pixels in zip(
+        (image, mask), make_synthetic(recipe, inputs, sample, window, variant), strict=True
+    ):
         with replacing(path) as beside:
             Image.fromarray(pixels).save(Path(beside), format="PNG")
 

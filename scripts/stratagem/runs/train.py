@@ -27,7 +27,7 @@ from stratagem.loading.order import Order, balanced_by_class, balanced_by_size
 from stratagem.loading.storage import Labelled, Storage
 from stratagem.loading.synthesis import Synthesis
 from stratagem.networks.execution import Execution, choose
-from stratagem.networks.unet import settle
+from stratagem.networks.unet import settle_statistics
 from stratagem.runs.cost import cost_of
 from stratagem.runs.inputs import Inputs, pixel_shares, storage_of
 from stratagem.runs.network import network_of
@@ -88,7 +88,7 @@ def train(
         model = execution.place(model.train())
         loader = _loader(recipe, inputs, execution, delivery)
         if inputs.weights is None:
-            settle(model, map(execution.images, _first_images(loader)))
+            settle_statistics(model, map(execution.images, _first_images(loader)))
         options = replace(_options(recipe, inputs), freezing=frozen)
         progress = _trained(recipe, inputs, model, loader, options, execution, records, started)
         _write(recipe, inputs, progress, loader, execution, origin, folder)

@@ -9,12 +9,12 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError
 
 from stratagem.core.errors import ConfigError
-from stratagem.study.declaration import Options
+from stratagem.study.declaration import Section
 
 __all__ = ["Call", "read_call"]
 
 
-class Call(Options):
+class Call(Section):
     """The arguments that a call may have. Snakemake takes no name of one letter."""
 
     keep: Literal["code"] | None = Field(

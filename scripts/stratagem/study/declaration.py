@@ -43,10 +43,10 @@ __all__ = [
     "DataSource",
     "Delivery",
     "Init",
-    "Options",
     "Recipe",
     "Resolution",
     "RunSource",
+    "Section",
     "Strategy",
     "Study",
     "WeightsSource",
@@ -85,7 +85,7 @@ PATTERNS = {
 }
 
 
-class Options(BaseModel):
+class Section(BaseModel):
     """A section of the config: unknown keys are refused, values cannot be changed."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -127,7 +127,7 @@ LABEL_KEYS = {
 }
 
 
-def _refuse_foreign(section: Options, kind: str, keys: dict[str, set], key: str, common: set) -> None:
+def _refuse_foreign(section: Section, kind: str, keys: dict[str, set], key: str, common: set) -> None:
     foreign = section.model_fields_set - keys[kind] - common
     if foreign:
         name = sorted(foreign)[0]
@@ -135,7 +135,7 @@ def _refuse_foreign(section: Options, kind: str, keys: dict[str, set], key: str,
         raise ValueError(f"`{name}` belongs to the {key} {owners}, not to `{kind}`")
 
 
-class Split(Options):
+class Split(Section):
     """How the samples are divided into training, validation and test images."""
 
     seed: Seed = Field(0, description="Fixes which images are in which part; not the training.")
@@ -153,7 +153,7 @@ class Split(Options):
     )
 
 
-class Budget(Options):
+class Budget(Section):
     """What every strategy may use: exactly one of the two."""
 
     images: int | None = Field(None, ge=1, description="Images seen in training, repeats counted.")
@@ -170,14 +170,14 @@ class Budget(Options):
         return Budget(**{unit: max(1, round(part * count)) for unit, count in self if count is not None})
 
 
-class Unet(Options):
+class UnetSection(Section):
     """The size of the classic U-Net."""
 
     width: int = Field(16, ge=1, description="Channels of the first level; each level doubles them.")
     depth: int = Field(4, ge=1, le=6, description="How often the image is halved.")
 
 
-class Training(Options):
+class Training(Section):
     """What the train loop needs, the same for every strategy unless one says otherwise."""
 
     loss: Literal[tuple(LOSSES)] = Field(  # type: ignore[valid-type]
@@ -216,7 +216,7 @@ class Training(Options):
         return {key: value for key, value in record.items() if key not in added or value != added[key]}
 
 
-class Labels(Options):
+class Labels(Section):
     """How the values or colours of mask files become classes."""
 
     encoding: Literal["auto", "indices", "binary", "values", "colours", "instances", "overlay"] = Field(
@@ -265,7 +265,7 @@ def _from_word(given: Any) -> Any:
 LabelsOrWord = Annotated[Labels, BeforeValidator(_from_word, json_schema_input_type=Labels | str)]
 
 
-class Resolution(Options):
+class Resolution(Section):
     """How images of many sizes are brought into the network's frame."""
 
     plan: Literal[tuple(PLANS)] = Field(  # type: ignore[valid-type]
@@ -306,7 +306,7 @@ class Resolution(Options):
         return self
 
 
-class _Augmentation(Options):
+class _Augmentation(Section):
     """What each synthetic image may differ in; what is left out is off."""
 
     variants: int = Field(
@@ -335,7 +335,7 @@ def _transform_key(name: str) -> tuple[Any, Any]:
     fields: dict[str, Any] = {"probability": (Probability, often)}
     if transform.probability is not None:
         fields["range"] = (Annotated[float, Field(ge=low, le=high, description=transform.description)], ...)
-    section = create_model(f"Transform_{name}", __base__=Options, __doc__=transform.description, **fields)
+    section = create_model(f"Transform_{name}", __base__=Section, __doc__=transform.description, **fields)
     short = "probability" if transform.probability is None else "range"
 
     def expanded(given: Any) -> Any:
@@ -355,7 +355,7 @@ Augmentation = create_model(
 )
 
 
-class DataSet(Options):
+class DataSet(Section):
     """Images with their masks: in two folders, or listed in a sheet."""
 
     images: str | None = Field(None, description="Folder of images, searched with its subfolders.")
@@ -441,7 +441,7 @@ class DataSource(DataSet):
     seed: Seed = Field(0, description="Fixes the source's initial weights, order and augmentation.")
 
 
-class WeightsSource(Options):
+class WeightsSource(Section):
     """Weights by name, from a file or from an address."""
 
     weights: str = Field(
@@ -472,7 +472,7 @@ class WeightsSource(Options):
         return self
 
 
-class RunSource(Options):
+class RunSource(Section):
     """The network that a run of another study ended with."""
 
     run: str = Field(
@@ -486,7 +486,7 @@ def _kind_of_source(value: Any) -> str:
     return next((key for key in ("weights", "run") if key in given), "data")
 
 
-SOURCES: dict[str, type[Options]] = {"data": DataSource, "weights": WeightsSource, "run": RunSource}
+SOURCES: dict[str, type[Section]] = {"data": DataSource, "weights": WeightsSource, "run": RunSource}
 Source = Annotated[
     Annotated[DataSource, Tag("data")]
     | Annotated[WeightsSource, Tag("weights")]
@@ -495,7 +495,7 @@ Source = Annotated[
 ]
 
 
-class Init(Options):
+class Init(Section):
     """Where the first weights come from, and which of them learn."""
 
     source: Name = Field(description="A name under `sources`.")
@@ -514,7 +514,7 @@ class Init(Options):
         return self
 
 
-class Loader(Options):
+class LoaderSection(Section):
     """Which training images reach the network, from where and in which order."""
 
     fraction: Share = Field(1.0, description="Share of the training images used, drawn per seed.")
@@ -542,13 +542,13 @@ class Loader(Options):
     )
 
     @model_validator(mode="after")
-    def _classes_are_known(self) -> "Loader":
+    def _classes_are_known(self) -> "LoaderSection":
         if self.storage == "files" and self.balance == "class":
             raise ValueError("`balance: class` needs shards, which know the classes of every image")
         return self
 
 
-class Delivery(Options):
+class Delivery(Section):
     """How batches are made, of all strategies: changes speed and memory, and no result."""
 
     workers: int = Field(1, ge=0, description="Threads that make batches ahead; 0: made when asked for.")
@@ -573,7 +573,7 @@ class Delivery(Options):
         )
 
 
-class Shards(Options):
+class ShardsSection(Section):
     """The HDF5 files of a resolution."""
 
     files: int = Field(4, ge=1, description="How many, one job each.")
@@ -587,16 +587,18 @@ def _from_number(given: Any) -> Any:
     return {"files": given} if isinstance(given, int) and not isinstance(given, bool) else given
 
 
-ShardsOrNumber = Annotated[Shards, BeforeValidator(_from_number, json_schema_input_type=Shards | int)]
+ShardsOrNumber = Annotated[
+    ShardsSection, BeforeValidator(_from_number, json_schema_input_type=ShardsSection | int)
+]
 
 
-class Strategy(Options):
+class Strategy(Section):
     """One way to train: what it names differs from the baseline, all else is shared."""
 
     resolution: Name = Field(description="A name under `resolutions`.")
     augmentation: Name | None = Field(None, description="A name under `augmentations`.")
     init: Init | None = Field(None, description="Transfer; without it weights start at random.")
-    loader: Loader = Field(Loader(), description="Which images, from where, in which order.")
+    loader: LoaderSection = Field(LoaderSection(), description="Which images, from where, in which order.")
     network: Network = Field(
         UNET,
         description="unet: the classic one. Else a classifier of torchvision's, such as resnet18: a U-Net "
@@ -618,7 +620,7 @@ class Strategy(Options):
         return self
 
 
-class Report(Options):
+class Report(Section):
     """What the comparison decides and the report shows."""
 
     baseline: Name = Field("baseline", description="The strategy that others are compared with.")
@@ -631,7 +633,7 @@ class Report(Options):
     examples: int = Field(4, ge=0, description="Test images shown with truth and predictions.")
 
 
-class Recipe(Options):
+class Recipe(Section):
     """All that fixes one training run beside its input files: what a training job is told."""
 
     name: str = Field(description="Of the strategy or the source.")
@@ -642,7 +644,7 @@ class Recipe(Options):
     swaps: tuple[tuple[int, int], ...]
     budget: Budget
     training: Training
-    unet: Unet
+    unet: UnetSection
     threads: int
     deterministic: bool = False
 
@@ -670,9 +672,9 @@ class Study(DataSet):
         ge=0,
         description="Seconds between two records of a run's state, from which it goes on if it is killed.",
     )
-    shards: ShardsOrNumber = Field(Shards(), description="The HDF5 files of each resolution.")
+    shards: ShardsOrNumber = Field(ShardsSection(), description="The HDF5 files of each resolution.")
     loader: Delivery = Field(Delivery(), description="How batches are made.")
-    unet: Unet = Field(Unet(), description="The classic U-Net's size.")
+    unet: UnetSection = Field(UnetSection(), description="The classic U-Net's size.")
     training: Training = Field(Training(), description="The train loop.")
     resolutions: dict[Name, Resolution] = Field(min_length=1, description="Plans by name.")
     augmentations: dict[Name, Augmentation] = Field({}, description="Policies by name.")
@@ -697,7 +699,7 @@ class Study(DataSet):
         strategy = Strategy(
             resolution=source.resolution,
             augmentation=source.augmentation,
-            loader=Loader(batch_size=source.batch_size),
+            loader=LoaderSection(batch_size=source.batch_size),
         )
         return self._recipe(name, strategy, 0, source.seed, source, source.budget)
 

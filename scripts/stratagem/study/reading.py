@@ -24,9 +24,9 @@ from stratagem.study.declaration import (
     Augmentation,
     DataSet,
     DataSource,
-    Options,
     Resolution,
     RunSource,
+    Section,
     Strategy,
     Study,
     WeightsSource,
@@ -56,7 +56,7 @@ EXPECTED = {
     "too_short": "{min_length} or more entries",
     "too_long": "no more than {max_length} entries",
 }
-NAMED: dict[str, type[Options]] = {  # the parts of a study in which a user gives the names
+NAMED: dict[str, type[Section]] = {  # the parts of a study in which a user gives the names
     "resolutions": Resolution,
     "augmentations": Augmentation,
     "sources": DataSource,
@@ -163,9 +163,9 @@ def _without_tag(loc: tuple) -> tuple[tuple, str | None]:
     return loc, None
 
 
-def _section(loc: tuple, tag: str | None) -> type[Options]:
+def _section(loc: tuple, tag: str | None) -> type[Section]:
     """The declared section that holds the last key of a place in the config."""
-    section: type[Options] = Study
+    section: type[Section] = Study
     rest = loc
     if loc[0] in NAMED and len(loc) > 2:
         section = NAMED[loc[0]] if tag is None else SOURCES.get(tag, NAMED[loc[0]])
@@ -173,11 +173,11 @@ def _section(loc: tuple, tag: str | None) -> type[Options]:
     for part in rest[:-1]:
         annotation = section.model_fields[part].annotation
         inner = (annotation, *get_args(annotation))
-        section = next(kind for kind in inner if isinstance(kind, type) and issubclass(kind, Options))
+        section = next(kind for kind in inner if isinstance(kind, type) and issubclass(kind, Section))
     return section
 
 
-def _nearest(section: type[Options], key: str) -> str:
+def _nearest(section: type[Section], key: str) -> str:
     known = list(section.model_fields)
     close = difflib.get_close_matches(str(key), known, n=1)
     return f" (did you mean `{close[0]}`?)" if close else f" (known here: {', '.join(known)})"

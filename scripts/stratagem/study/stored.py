@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Expected", "changed", "made_by_other_code", "stale", "told"]
+__all__ = ["Expected", "changed_keys", "made_by_other_code", "stale", "told_of_other_code"]
 
 # What older versions left out of a record, and what it then was.
 SINCE = {"training.loss": "cross-entropy-dice", "training.class_weights": "none"}
@@ -44,13 +44,13 @@ def stale(run: Expected, source: str) -> str | None:
         Digest of the code of training.
     """
     cost = _cost(run.folder)
-    names = changed(run, cost)
+    names = changed_keys(run, cost)
     if names:
         return f"trained with other values of {', '.join(names)}"
     return "trained by other code" if cost.get("source") != source else None
 
 
-def changed(run: Expected, cost: dict[str, Any]) -> list[str]:
+def changed_keys(run: Expected, cost: dict[str, Any]) -> list[str]:
     """The dotted keys in which a run's record differs from what the study says now, sorted."""
     was = SINCE | _flat(cost["recipe"] | cost.get("lineage", {}))
     now = SINCE | _flat(run.recipe | (run.lineage if "lineage" in cost else {}))
@@ -70,11 +70,11 @@ def made_by_other_code(runs: list[Expected], source: str) -> Iterator[tuple[Path
         if not (run.folder / "cost.json").is_file():
             continue
         cost = _cost(run.folder)
-        if cost.get("source") != source and not changed(run, cost):
+        if cost.get("source") != source and not changed_keys(run, cost):
             yield run.folder, (cost["training_s"] + cost.get("validation_s", 0.0)) / 3600
 
 
-def told(found: list[tuple[Path, float]], *, kept: bool) -> str | None:
+def told_of_other_code(found: list[tuple[Path, float]], *, kept: bool) -> str | None:
     """What is said of runs that other code made, before anything starts; None where there are none.
 
     Parameters

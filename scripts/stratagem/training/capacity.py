@@ -21,7 +21,7 @@ from stratagem.training.gradients import gradients
 from stratagem.training.options import Options
 from stratagem.training.progress import Progress
 
-__all__ = ["make_room", "reckoned_mb"]
+__all__ = ["make_room", "training_mb"]
 
 MB = 2**20
 COUNTED = (64, 128)  # sides of the two small images, in pixels
@@ -102,12 +102,12 @@ def _on_gpu(model, options: Options, execution: Execution) -> Callable[[tuple], 
 
 def _on_host(model, options: Options, execution: Execution) -> Callable[[tuple], bool]:
     """Whether a step of some images stays below the bound: reckoned."""
-    need, bound = reckoned_mb(model, options, execution), options.memory_mb
+    need, bound = training_mb(model, options, execution), options.memory_mb
     assert bound is not None  # without it no room is looked for
     return lambda part: need(part) <= bound
 
 
-def reckoned_mb(model, options: Options, execution: Execution) -> Callable[[tuple], float]:
+def training_mb(model, options: Options, execution: Execution) -> Callable[[tuple], float]:
     """What a training takes of main memory, given images, height and width of its largest part.
 
     With records, and with float32, which may become necessary on the way.
