@@ -19,6 +19,8 @@ from stratagem.study.reading import read_study
 
 ENVIRONMENT = "../envs/stratagem.yaml"
 DEMO = "data/demo"
+HELD_MB = 512  # validation images that a training holds
+FOLDER = Path(str(workflow.current_basedir))
 PLANS_JOBS = workflow.is_main_process  # else this is a job, on whatever machine
 
 
@@ -192,17 +194,30 @@ def code(*called, script):
     digest = sources(*called, script=script)
 
     def kept(wildcards):
-        # Not by the function's argument `output`: Snakemake would then leave the parameter out of its records.
-        own = next(one for one in workflow.rules if str(one.script).endswith(f"/{script}"))
-        return recorded_code(own.output[0].apply_wildcards(wildcards)) or digest
+        return recorded_code(own_rule(script), wildcards) or digest
 
     return kept if CALL.keep == "code" else digest
 
 
-def recorded_code(made):
-    """The digest that Snakemake recorded when it made a file; None where it made none."""
-    recorded = workflow.persistence.params(made) or []
-    digests = (re.fullmatch("'([0-9a-f]{12})'", str(param)) for param in recorded)
+def own_rule(script):
+    """The rule of this workflow that a script belongs to."""
+    own = (one for one in workflow.rules if Path(str(one.snakefile)).parent == FOLDER)
+    return next(one for one in own if str(one.script).endswith(f"/{script}"))
+
+
+def recorded_code(one, wildcards):
+    """The digest by which Snakemake recorded an output; None where it is not there, or must be made anew.
+
+    Not by a parameter function's argument `output`: Snakemake would leave the parameter out of its records. The
+    other parameters are those of now, else the job runs anyway, and by the code at hand.
+    """
+    made = one.output[0].apply_wildcards(wildcards)
+    recorded = set(map(str, workflow.persistence.params(made) or []))
+    others = (value for name, value in one.params.items() if name != "source")
+    now = {repr(value(wildcards) if callable(value) else value) for value in others}
+    if not Path(made).exists() or not now <= recorded:
+        return None
+    digests = (re.fullmatch("'([0-9a-f]{12})'", found) for found in recorded - now)
     return next((found[1] for found in digests if found), None)
 
 
@@ -212,8 +227,13 @@ def doubled_on_retry(megabytes):
 
 
 def training_mb():
-    """What a job that trains asks for: the stated bound, or room for a common network; and its loader's."""
-    return (STUDY.training.memory_mb or 3000) + STUDY.loader.memory_mb
+    """What a job that trains asks for: the stated bound, or room for a common network; its loader's; images held."""
+    return (STUDY.training.memory_mb or 3000) + STUDY.loader.memory_mb + HELD_MB
+
+
+def prediction_mb():
+    """What a job that tests asks for: the bound of a prediction, and what is beside it."""
+    return (STUDY.training.memory_mb or 3000) + 1000
 
 
 @functools.cache

@@ -83,7 +83,7 @@ rule verify:
         mem_mb=1000,
         runtime=120,
     params:
-        source=code("loading.shards", script="verify.py"),
+        source=sources("loading.shards", script="verify.py"),
     message:
         "Compare every sample of every shard with its checksum."
     script:
@@ -103,7 +103,7 @@ rule repair:
         runtime=120,
         compression=STUDY.shards.compression,
     params:
-        source=code("loading.shards", script="repair.py"),
+        source=sources("loading.shards", script="repair.py"),
         classes={root: list(part.classes) for root, part in DATASETS.items()},
         shards=STUDY.shards.files,
     message:

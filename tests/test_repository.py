@@ -13,9 +13,15 @@ import yaml
 from pydantic import BaseModel
 
 from repository import PACKAGE, ROOT, all_modules
+from stratagem.augmentation.presets import PRESETS
+from stratagem.augmentation.transforms import TRANSFORMS
 from stratagem.core.provenance import modules
+from stratagem.evaluation.metrics import METRICS
+from stratagem.resolution.plans import PLANS
 from stratagem.study.declaration import Study, WeightsSource, schema
 from stratagem.study.reading import read_study
+from stratagem.training.losses import CLASS_WEIGHTS, LOSSES
+from stratagem.transfer.freezing import FREEZES
 
 MODULES = all_modules()
 PATHS = {name: PACKAGE.joinpath(*name.split(".")).with_suffix(".py") for name in MODULES}
@@ -381,3 +387,14 @@ def test_no_file_holds_a_path_of_somebody_s_machine():
         lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
         found += [f"{path.relative_to(ROOT)}: {line.strip()}" for line in lines if private.search(line)]
     assert found == []
+
+
+@pytest.mark.parametrize(
+    "axis",
+    [METRICS, PLANS, LOSSES, CLASS_WEIGHTS, FREEZES, TRANSFORMS, PRESETS],
+    ids=lambda axis: next(iter(axis)),
+)
+def test_the_manual_names_every_row_of_a_table(axis):
+    """What a config may say stands in config.yaml or in the docs that it points to, each name of it."""
+    text = _text(ROOT / "config.yaml") + "".join(_text(path) for path in (ROOT / "docs").glob("*.md"))
+    assert [name for name in axis if not re.search(rf"\b{re.escape(name)}\b", text)] == []

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from stratagem.augmentation.realism import SIDE, features, tell
+from stratagem.augmentation.realism import SIDE, distinguish, features
 
 COUNT = 16
 
@@ -20,14 +20,14 @@ def _names(count: int = COUNT) -> list[str]:
 def test_a_plain_difference_is_told():
     """Brighter pictures are told apart nearly always, more often than chance allows."""
     real = _pictures(0)
-    told = tell(real, real + np.float32([0.2, 0, 0, 0]), _names())
+    told = distinguish(real, real + np.float32([0.2, 0, 0, 0]), _names())
     assert told.share > 0.9
     assert told.p < 0.001
 
 
 def test_no_difference_is_not_told():
     """Of two draws of one distribution neither is the real one: p is rarely small."""
-    p = [tell(_pictures(2 * seed), _pictures(2 * seed + 1), _names()).p for seed in range(5)]
+    p = [distinguish(_pictures(2 * seed), _pictures(2 * seed + 1), _names()).p for seed in range(5)]
     assert sum(value < 0.05 for value in p) <= 1
     assert max(p) > 0.3
 
@@ -35,7 +35,7 @@ def test_no_difference_is_not_told():
 def test_equal_pictures_are_no_evidence():
     """Where nothing was changed every exchange does as well."""
     real = _pictures(0)
-    assert tell(real, real, _names()).p == 1
+    assert distinguish(real, real, _names()).p == 1
 
 
 def test_colour_and_class_count_too():
@@ -44,14 +44,14 @@ def test_colour_and_class_count_too():
     for channel in (1, 3):
         changed = real.copy()
         changed[..., channel] *= 0.7
-        assert tell(real, changed, _names()).p < 0.01, channel
+        assert distinguish(real, changed, _names()).p < 0.01, channel
 
 
 def test_pairs_of_one_group_are_one_piece_of_evidence():
     """Sixteen pairs of six groups cannot be as sure as sixteen of their own: p is about 1/2^6."""
     real = _pictures(0)
     changed = real + np.float32([0.2, 0, 0, 0])
-    grouped = tell(real, changed, [str(number % 6) for number in range(COUNT)])
+    grouped = distinguish(real, changed, [str(number % 6) for number in range(COUNT)])
     assert grouped.share > 0.9
     assert 0.005 < grouped.p < 0.1
 
@@ -59,13 +59,13 @@ def test_pairs_of_one_group_are_one_piece_of_evidence():
 def test_the_same_pictures_give_the_same_answer():
     """Nothing is left to chance: features and exchanges have their own seeds."""
     real, changed = _pictures(0), _pictures(1)
-    assert tell(real, changed, _names()) == tell(real, changed, _names())
+    assert distinguish(real, changed, _names()) == distinguish(real, changed, _names())
 
 
 def test_exchanging_real_and_changed_changes_nothing():
     """The test has no side: which of the two was changed does not matter."""
     real, changed = _pictures(0), _pictures(1) * np.float32(0.9)
-    one, other = tell(real, changed, _names()), tell(changed, real, _names())
+    one, other = distinguish(real, changed, _names()), distinguish(changed, real, _names())
     assert (one.share, one.p) == pytest.approx((other.share, other.p), abs=0.1)
 
 

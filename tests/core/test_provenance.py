@@ -163,6 +163,7 @@ class Model:
         if x < 0:
             raise DataError(expected="a positive number", found=f"{x}", remedy="Raise it.")
         log.info("fitted %s", x)  # told
+        print("done", file=open("path"))
         return {"kind": 2 * x}
 """
 
@@ -176,6 +177,7 @@ class Model:
         ("a positive number", "a number above 0"),
         ('f"{x}"', 'f"{x:.3g}, which is too small"'),
         ("fitted %s", "trained %s"),
+        ("done", "over"),
         ("2 * x", "(2 *\n            x)"),
         ("    '''A model.'''\n", ""),
     ],
@@ -188,7 +190,14 @@ def test_words_and_layout_change_no_digest(old, new):
 
 @pytest.mark.parametrize(
     ("old", "new"),
-    [("2 * x", "3 * x"), ('"kind"', '"sort"'), ("x < 0", "x <= 0"), ("Model", "Net"), ("def fit", "def run")],
+    [
+        ("2 * x", "3 * x"),
+        ('"kind"', '"sort"'),
+        ("x < 0", "x <= 0"),
+        ("Model", "Net"),
+        ("def fit", "def run"),
+        ("path", "other"),
+    ],
 )
 def test_whatever_changes_what_is_done_changes_the_digest(old, new):
     """A number, a key, a comparison or a name is no word."""
@@ -199,4 +208,4 @@ def test_whatever_changes_what_is_done_changes_the_digest(old, new):
 def test_every_version_of_python_makes_the_same_digest():
     """A study that moves to a newer Python is not trained anew for it (a golden value, of 3.11)."""
     found = hashlib.sha256(behaviour(BEFORE).encode()).hexdigest()[:12]
-    assert found == "893fce35e012"
+    assert found == "58b273f39cc3"

@@ -251,7 +251,7 @@ def test_a_device_that_runs_out_of_memory_gets_smaller_parts():
 
 def test_no_room_for_the_smallest_part_is_told():
     """I am told what to change."""
-    with pytest.raises(TrainingError, match=r"an image of 16x16.*Raise `training.memory_mb`"):
+    with pytest.raises(TrainingError, match=r"an image of 16x16.*Raise `training.memory_mb` on a CPU"):
         Predictor(Region(), PLANS[0], PLAIN, lambda pixels: False)(_image(16, 16))
 
 

@@ -87,6 +87,14 @@ def test_what_other_code_made_is_counted_with_its_hours(stored, tmp_path):
     assert list(made_by_other_code(runs, "xyz")) == [(tmp_path / "old", 1.0)]
 
 
+def test_a_damaged_record_stops_no_call(stored):
+    """It is passed over where runs are counted: the targets that would cure it can still be called."""
+    run = stored()
+    for content in ("{", "{}", '{"recipe": {}}'):
+        (run.folder / "cost.json").write_text(content)
+        assert list(made_by_other_code([run], "xyz")) == []
+
+
 @pytest.mark.parametrize(
     ("count", "kept", "said"),
     [

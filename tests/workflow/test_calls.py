@@ -76,14 +76,8 @@ def test_an_argument_enters_no_record(finished):
         assert "keep" not in json.loads(path.read_text())["recipe"]
 
 
-JOB = (
-    "--target-jobs train:strategy=baseline,fold=0,seed=1 --allowed-rules train --mode remote --force --nolock"
-)
-JOB += " --force --nolock --target-files-omit-workdir-adjustment --ignore-incomplete --rerun-triggers mtime"
-
-
-def test_a_job_of_a_cluster_records_the_lineage_of_a_local_one(clone):
-    """A job on a node reads what the call that planned it found: it walks no folder, and records the same."""
+def _own_images(clone) -> dict:
+    """Twelve images of the user's own, and the keys of a study of them."""
     rng = np.random.default_rng(0)
     for number in range(12):
         for kind, array in (
@@ -93,9 +87,39 @@ def test_a_job_of_a_cluster_records_the_lineage_of_a_local_one(clone):
             path = clone.folder / "mine" / kind / f"{number}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(array).save(path)
-    own = {"images": "mine/images", "masks": "mine/masks", "labels": "binary", "sources": {}, "seeds": [1]}
     baseline = clone.strategies["baseline"] | {"loader": {"batch_size": 2}}
-    clone.study(**own, strategies={"baseline": baseline}, split={"test": 0.3, "validation": 0.2})
+    own = {"images": "mine/images", "masks": "mine/masks", "labels": "binary", "sources": {}, "seeds": [1]}
+    return own | {"strategies": {"baseline": baseline}, "split": {"test": 0.3, "validation": 0.2}}
+
+
+def test_keeping_holds_on_one_s_own_images_and_records_the_truth(clone):
+    """Whatever digests stand in a record: nothing runs where nothing changed, what changed is made anew."""
+    own = _own_images(clone)
+    clone.study(**own)
+    assert clone.snakemake().returncode == 0
+    assert clone.planned("--config", "keep=code") == {}
+    assert clone.planned("verify", "--config", "keep=code") == {"verify": 1}
+    for _ in range(3):  # other digests of the raw files, before and after the code's in the alphabet
+        os.utime(clone.folder / "mine/images/0.png", (0, 0))
+        with edited(clone, TRAINING, "stratagem/data/index.py"):
+            planned = clone.planned("--config", "keep=code")
+            assert planned["index"] == planned["train"] == 1
+    clone.study(**own, training={"validations": 2, "learning_rate": 0.01})
+    run = clone.folder / "results/tiny/runs/baseline/fold0/seed1/cost.json"
+    before = json.loads(run.read_text())["source"]
+    with edited(clone, TRAINING):
+        assert clone.snakemake("--config", "keep=code").returncode == 0
+        assert json.loads(run.read_text())["source"] != before
+        assert clone.planned() == {}  # recorded by the code that made it, so a plain call has nothing to do
+
+
+JOB = "--target-jobs train:strategy=baseline,fold=0,seed=1 --allowed-rules train --mode remote"
+JOB += " --force --nolock --target-files-omit-workdir-adjustment --ignore-incomplete --rerun-triggers mtime"
+
+
+def test_a_job_of_a_cluster_records_the_lineage_of_a_local_one(clone):
+    """A job on a node reads what the call that planned it found: it walks no folder, and records the same."""
+    clone.study(**_own_images(clone))
     run = clone.folder / "results/tiny/runs/baseline/fold0/seed1"
     said = clone.snakemake("results/tiny/runs/baseline/fold0/seed1/cost.json")
     assert said.returncode == 0, said.stdout

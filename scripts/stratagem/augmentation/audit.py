@@ -21,7 +21,7 @@ import pandas as pd
 
 from stratagem.augmentation.manifest import draw
 from stratagem.augmentation.on_cpu import YIQ, apply, inverse, matrix, moves, sources
-from stratagem.augmentation.realism import SIDE, tell
+from stratagem.augmentation.realism import SIDE, distinguish
 from stratagem.augmentation.transforms import TRANSFORMS, Policy, Strength
 from stratagem.data.labels import IGNORE
 from stratagem.data.sample import read_sample
@@ -263,7 +263,7 @@ def _asked(name: str, subjects: list[Subject], draws: list[dict], transforms: in
     if len(set(groups)) < GROUPS:
         return nothing | {"verdict": f"not asked: fewer than {GROUPS} independent images"}
     real, changed = _pictures(subjects, draws, interior)
-    told = tell(real, changed, groups)
+    told = distinguish(real, changed, groups)
     unlike = told.p * transforms <= SURE and told.share >= CLEAR
     return {"told": told.share, "p": told.p, "pairs": len(groups), "verdict": UNLIKE if unlike else ALIKE}
 

@@ -24,7 +24,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-__all__ = ["SIDE", "Told", "features", "tell"]
+__all__ = ["SIDE", "Told", "features", "distinguish"]
 
 SIDE = 48  # pixels of a picture
 EXEMPLARS = 40
@@ -55,7 +55,7 @@ class Told:
     p: float
 
 
-def tell(real: np.ndarray, changed: np.ndarray, groups: list[str]) -> Told:
+def distinguish(real: np.ndarray, changed: np.ndarray, groups: list[str]) -> Told:
     """Tell changed pictures from real ones.
 
     Parameters

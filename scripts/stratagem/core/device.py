@@ -9,6 +9,7 @@ checkouts of a machine share. So two batch jobs, each of which calls its only GP
 one another.
 """
 
+import contextlib
 import os
 import tempfile
 import time
@@ -130,7 +131,8 @@ def _leased(path: Path) -> BaseFileLock | None:
     try:
         if not path.parent.is_dir():
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.parent.chmod(0o1777)  # every user, as the folder it stands in
+            with contextlib.suppress(PermissionError):  # another user made it in this moment
+                path.parent.chmod(0o1777)  # every user, as the folder it stands in
         return locked(path, mode=EVERYBODY)
     except OSError as error:
         raise DeviceError(

@@ -22,10 +22,10 @@ __all__ = ["LEFT_OUT", "behaviour", "modules", "sources"]
 
 PACKAGE = Path(__file__).parents[1]
 LEFT_OUT = ("core.errors", "data.masks.question", "study.")  # a name, or all that begin so
-LOGGERS = {"log", "logger", "logging", "warnings"}
+LOGGERS = {"log", "logging"}
 NAMED = re.compile(r'"(stratagem\.[\w.]+:\w+)"')  # a function that a table names, to import it when needed
 LEFT_UNWRITTEN = {"kind", "ctx"}  # u"" or "", and whether a name is read or set: no behaviour of their own
-SPEAKING = {"print", "tell", "tqdm"}  # functions whose texts are for people
+SPEAKING = {"print", "tqdm", "warn"}  # functions whose texts are for people
 
 
 def sources(*called: str, script: str) -> str:
@@ -90,7 +90,8 @@ def _write(node: object, written: list[str], *, silent: bool = False) -> None:
         written.append("text")
     else:
         written.append(f"{type(node).__name__}(")
-        silent = silent or (isinstance(node, ast.Call) and _speaks(node.func))
+        if isinstance(node, ast.Call):  # a call within a message may do something else than speak
+            silent = _speaks(node.func)
         for name in node._fields:
             value = getattr(node, name, None)
             if value is not None and value != [] and name not in LEFT_UNWRITTEN:

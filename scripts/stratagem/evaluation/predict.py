@@ -11,11 +11,12 @@ it is given, and no overlap changes that. So it is measured on the image itself,
 parts disagree where they overlap.
 """
 
+import contextlib
 import itertools
 import logging
 import math
 from collections.abc import Callable, Iterator
-from functools import cache
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -88,15 +89,14 @@ class Predictor:
         for part in parts_of(size, self.plan.stride):
             if not self._room(math.prod(part)):
                 continue
-            try:
+            with contextlib.suppress(torch.OutOfMemoryError):
                 return self._whole(frame) if part == size else self._in_parts(frame, part)
-            except torch.OutOfMemoryError:
-                torch.cuda.empty_cache()
+            torch.cuda.empty_cache()  # after the error is gone, which holds what was computed
         raise TrainingError(
             expected="room to predict a part of an image",
             found=f"none for {part[0]}x{part[1]} pixels",
             where=f"an image of {size[0]}x{size[1]} in the network's frame",
-            remedy="Raise `training.memory_mb`, or lower `unet.width`.",
+            remedy="Raise `training.memory_mb` on a CPU, take a larger GPU, or lower `unet.width`.",
         )
 
     def _whole(self, frame: np.ndarray) -> torch.Tensor:
@@ -180,7 +180,7 @@ def blended(
         total[:, *place] += found * weight
         weights[place] += weight
     assert total is not None  # there is a window
-    return total / weights, differ / max(shared, 1)
+    return total.div_(weights), differ / max(shared, 1)
 
 
 def round_trip(mask: np.ndarray, plan: Plan, classes: int, pixel_size: float = math.nan) -> np.ndarray:
@@ -236,7 +236,7 @@ def assemble(windows: list[Window], scores: Callable[[Window], torch.Tensor]) ->
         if band is not None:
             done = top - start
             found[start:top] = _classes(band[:, :done])
-            added[:, : band.shape[1] - done] += band[:, done:]
+            added[:, : band.shape[1] - done] += band[:, done:].to(added.device)
         band, start = added, top
     assert band is not None  # there is a window
     found[start:] = _classes(band)
@@ -251,12 +251,12 @@ def _row(windows: list[Window], scores: Callable[[Window], torch.Tensor], width:
         weighted = weighted * _weight(window.part).to(weighted.device)
         if total is None:
             total = weighted.new_zeros((*weighted.shape[:2], width))
-        total[:, :, window.left : window.left + window.part[1]] += weighted
+        total[:, :, window.left : window.left + window.part[1]] += weighted.to(total.device)
     assert total is not None  # there is a window
     return total
 
 
-@cache
+@lru_cache(maxsize=4)
 def _weight(size: tuple[int, int]) -> torch.Tensor:
     """Of a window's pixels in the sum, float32 (h, w): above zero everywhere. The sum needs no division
     by its weights, which change no pixel's order of classes."""

@@ -4,6 +4,7 @@ What a run was trained with is stored beside it (cost.json), so a run that no lo
 recipe or other code, is named without training anything.
 """
 
+import contextlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -69,9 +70,10 @@ def made_by_other_code(runs: list[Expected], source: str) -> Iterator[tuple[Path
     for run in runs:
         if not (run.folder / "cost.json").is_file():
             continue
-        cost = _cost(run.folder)
-        if cost.get("source") != source and not changed_keys(run, cost):
-            yield run.folder, (cost["training_s"] + cost.get("validation_s", 0.0)) / 3600
+        with contextlib.suppress(ValueError, KeyError):  # a damaged record stops no call
+            cost = _cost(run.folder)
+            if cost.get("source") != source and not changed_keys(run, cost):
+                yield run.folder, (cost["training_s"] + cost.get("validation_s", 0.0)) / 3600
 
 
 def told_of_other_code(found: list[tuple[Path, float]], *, kept: bool) -> str | None:

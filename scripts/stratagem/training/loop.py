@@ -164,15 +164,14 @@ def _gradients(
         pixels = progress.micro_batch_pixels
         try:
             loss, norm = gradients(model, batch, pixels, options, execution)
+            if np.isfinite(norm) and loss < EXPLODED:
+                return loss, norm
+            raise diverged(model, batch, number, pixels, options, execution, loss, norm)
         except torch.OutOfMemoryError as error:
             progress.remove_traces(before)
             fewer = progress.micro_batch_pixels = _halved(pixels, batch, error)
             said = f"out of memory at step {number}: parts of {fewer} pixels from there on"
             progress.tell("memory", number, said)
-            continue
-        if not (np.isfinite(norm) and loss < EXPLODED):
-            raise diverged(model, batch, number, pixels, options, execution, loss, norm)
-        return loss, norm
 
 
 def _halved(pixels: int, batch: Batch, error: Exception) -> int:
