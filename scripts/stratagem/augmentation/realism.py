@@ -24,7 +24,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-__all__ = ["SIDE", "Told", "features", "distinguish"]
+__all__ = ["SIDE", "Told", "distinguish", "features"]
 
 SIDE = 48  # pixels of a picture
 EXEMPLARS = 40
