@@ -202,7 +202,7 @@ def code(*called, script):
 def own_rule(script):
     """The rule of this workflow that a script belongs to."""
     own = (one for one in workflow.rules if Path(str(one.snakefile)).parent == FOLDER)
-    return next(one for one in own if str(one.script).endswith(f"/{script}"))
+    return next(one for one in own if Path(str(one.script)).name == script)
 
 
 def recorded_code(one, wildcards):
