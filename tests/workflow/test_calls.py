@@ -11,10 +11,11 @@ from PIL import Image
 
 from workflow_edits import edited
 
-pytestmark = pytest.mark.xdist_group("workflow")
+SHARED = pytest.mark.xdist_group("workflow")  # those that use the study which was run once for all
 TRAINING = "stratagem/training/loop.py"
 
 
+@SHARED
 def test_an_upgrade_says_what_it_costs_before_it_starts(finished):
     """The code of training changed: I am told how many runs, of how long, and how to keep them."""
     with edited(finished, TRAINING):
@@ -26,6 +27,7 @@ def test_an_upgrade_says_what_it_costs_before_it_starts(finished):
     assert "Stale" not in finished.snakemake("--dry-run").stdout
 
 
+@SHARED
 def test_finished_runs_can_be_kept(finished):
     """With keep=code nothing is made anew that other code made, at any stage."""
     with edited(finished, TRAINING, "stratagem/data/image.py", "stratagem/loading/shards.py"):
@@ -60,6 +62,7 @@ def test_an_argument_in_a_study_file_stops_the_call(clone):
     assert "keep: an argument of a call" in said.stdout and "--config keep=code" in said.stdout
 
 
+@SHARED
 @pytest.mark.parametrize(("target", "planned"), [("tables", {"tables": 1})])
 def test_targets_that_use_results_train_nothing(finished, target, planned):
     """I edit the code of training and ask for what uses results: no run starts, stale ones are named."""
@@ -70,6 +73,7 @@ def test_targets_that_use_results_train_nothing(finished, target, planned):
     assert len(re.findall(r"^Stale: \S+: trained by other code\.$", said.stdout, re.MULTILINE)) == 8
 
 
+@SHARED
 def test_an_argument_enters_no_record(finished):
     """What a run was trained with knows of no call."""
     for path in (finished.folder / "results/tiny/runs").glob("*/*/*/cost.json"):
@@ -99,11 +103,10 @@ def test_keeping_holds_on_one_s_own_images_and_records_the_truth(clone):
     assert clone.snakemake().returncode == 0
     assert clone.planned("--config", "keep=code") == {}
     assert clone.planned("verify", "--config", "keep=code") == {"verify": 1}
-    for _ in range(3):  # other digests of the raw files, before and after the code's in the alphabet
-        os.utime(clone.folder / "mine/images/0.png", (0, 0))
-        with edited(clone, TRAINING, "stratagem/data/index.py"):
-            planned = clone.planned("--config", "keep=code")
-            assert planned["index"] == planned["train"] == 1
+    os.utime(clone.folder / "mine/images/0.png", (0, 0))
+    with edited(clone, TRAINING, "stratagem/data/index.py"):
+        planned = clone.planned("--config", "keep=code")
+        assert planned["index"] == planned["train"] == 1
     clone.study(**own, training={"validations": 2, "learning_rate": 0.01})
     run = clone.folder / "results/tiny/runs/baseline/fold0/seed1/cost.json"
     before = json.loads(run.read_text())["source"]
