@@ -78,7 +78,7 @@ def test_a_changed_script_reruns_its_rule(downstream):
 DIGESTS = {
     rule: set().union(*map(modules, re.findall(r'"([\w.]+)"', called)))
     for rule, called in re.findall(
-        r"^rule (\w+):.*?source=code\(([^)]*),\s*script=",
+        r"^rule (\w+):.*?source=(?:code|sources)\(([^)]*),\s*script=",
         "".join(path.read_text() for path in sorted((ROOT / "rules").glob("*.smk"))),
         re.MULTILINE | re.DOTALL,
     )
