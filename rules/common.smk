@@ -14,12 +14,11 @@ from stratagem.data import raw
 from stratagem.data.demo import DOMAINS
 from stratagem.study import preflight, stored
 from stratagem.study.call import read_call
-from stratagem.study.declaration import DataSource, RunSource
+from stratagem.study.declaration import HELD_MB, DataSource, RunSource
 from stratagem.study.reading import read_study
 
 ENVIRONMENT = "../envs/stratagem.yaml"
 DEMO = "data/demo"
-HELD_MB = 512  # validation images that a training holds
 FOLDER = Path(str(workflow.current_basedir))
 PLANS_JOBS = workflow.is_main_process  # else this is a job, on whatever machine
 
@@ -233,7 +232,7 @@ def training_mb():
 
 def prediction_mb():
     """What a job that tests asks for: the bound of a prediction, and what is beside it."""
-    return (STUDY.training.memory_mb or 3000) + 1000
+    return STUDY.training.prediction_mb + 1000
 
 
 @functools.cache

@@ -87,9 +87,7 @@ rule tables:
         results=RESULTS,
         # A folder of its own: these tables may be of another config than the report's, and of stale runs.
         folder=f"{RESULTS}/report/tables-stored",
-        runs=[str(run.folder) for run in expected_runs()],
-        recipes=[run.recipe for run in expected_runs()],
-        lineages={strategy: lineage(strategy) for strategy in STUDY.strategies},
+        expected=lambda wildcards: [run.as_record() for run in expected_runs()],
         source=sources("runs.train", script="train.py"),
     message:
         "Make the tables anew from the stored evaluations; train nothing, say which runs are stale."

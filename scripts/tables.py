@@ -10,15 +10,14 @@ from stratagem.study.stored import Expected, stale
 
 with running(snakemake):
     params, results = snakemake.params, Path(snakemake.params.results)
-    names = {Path(folder): recipe["name"] for folder, recipe in zip(params.runs, params.recipes, strict=True)}
-    found, left_out = usable(names)
+    expected = [Expected.from_record(record) for record in params.expected]
+    found, left_out = usable({run.folder: run.recipe["name"] for run in expected})
     for strategy in left_out:
         print(f"Left out: {strategy}: not every seed is trained and tested yet.", file=sys.stderr)
-    for folder, recipe in zip(names, params.recipes, strict=True):
-        run = Expected(folder, recipe, params.lineages[recipe["name"]])
-        fault = stale(run, params.source) if folder in found else None
+    for run in expected:
+        fault = stale(run, params.source) if run.folder in found else None
         if fault:
-            print(f"Stale: {folder}: {fault}.", file=sys.stderr)
+            print(f"Stale: {run.folder}: {fault}.", file=sys.stderr)
     pretraining = {name: Path(path) for name, path in params.pretraining.items() if Path(path).is_file()}
     design = Design(**params.design).without(left_out)
     round_trips = {name: Path(path) for name, path in params.round_trips.items() if Path(path).is_file()}

@@ -31,6 +31,12 @@ def test_a_run_that_fits_the_study_is_not_stale(stored):
     assert stale(Expected(run.folder, dict(reversed(RECIPE.items())), LINEAGE), "abc") is None
 
 
+def test_an_expected_run_goes_through_a_rule_s_params(stored):
+    """As plain data, and back."""
+    run = stored()
+    assert Expected.from_record(json.loads(json.dumps(run.as_record()))) == run
+
+
 @pytest.mark.parametrize(
     ("recipe", "lineage", "source", "reason"),
     [

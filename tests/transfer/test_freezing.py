@@ -142,6 +142,6 @@ def test_nothing_is_frozen_unless_asked():
 def test_every_way_to_freeze_speaks_of_the_network_s_own_parameters():
     """Each row of the table names parameters that are there, or none."""
     layers = [["encoder.a"], ["decoder.b"], ["head.weight"]]
-    opens = {name: way(layers, {"encoder.a"}, 0.5) for name, way in FREEZES.items()}
+    opens = {name: way.opens(layers, {"encoder.a"}, 0.5) for name, way in FREEZES.items()}
     assert opens["none"] == {}
     assert all(set(found) <= {"encoder.a", "decoder.b", "head.weight"} for found in opens.values())

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from stratagem.core.axis import Axis
+
 __all__ = [
     "NEUTRAL",
     "PHOTOMETRIC",
@@ -170,153 +172,160 @@ FLAG = Parameter(0, _yes, np.bool_)
 PLACE = Parameter(0, _share)
 SEED = Parameter(0, _seed, np.int64)
 
-TRANSFORMS = {
-    "rotation": Transform(
-        0, "geometric", "Degrees, plus or minus.", (0, 180), {"rotation_deg": Parameter(0, _signed)}
-    ),
-    "translation": Transform(
-        1,
-        "geometric",
-        "Share of the side, plus or minus.",
-        (0, 0.9),
-        {"translation_x": Parameter(0, _signed), "translation_y": Parameter(0, _signed)},
-    ),
-    "scale": Transform(
-        2, "geometric", "Factor, between 1 / scale and scale.", (1, 10), {"scale": Parameter(1, _factor)}
-    ),
-    "shear": Transform(
-        3,
-        "geometric",
-        "Degrees, plus or minus, of each axis.",
-        (0, 40),
-        {"shear_x_deg": Parameter(0, _signed), "shear_y_deg": Parameter(0, _signed)},
-    ),
-    "flip_horizontal": Transform(
-        4, "geometric", "Left and right exchanged.", (0, 1), {"flip_horizontal": FLAG}, None
-    ),
-    "flip_vertical": Transform(
-        5, "geometric", "Top and bottom exchanged.", (0, 1), {"flip_vertical": FLAG}, None
-    ),
-    "turns": Transform(
-        6,
-        "geometric",
-        "One, two or three quarter turns.",
-        (0, 1),
-        {"turns": Parameter(0, _one_to_three, np.int8)},
-        None,
-    ),
-    "elastic": Transform(
-        7,
-        "geometric",
-        "Largest displacement, share of the shorter side.",
-        (0, 0.12),  # beyond it the map of a cubic B-spline may fold
-        {"elastic": Parameter(0, _amount), "elastic_seed": SEED},
-    ),
-    "crop": Transform(
-        8,
-        "geometric",
-        "Smallest share of the sides that is kept, and enlarged to the frame.",
-        (0.1, 1),
-        {"crop": Parameter(1, _kept), "crop_x": PLACE, "crop_y": PLACE},
-    ),
-    "brightness": Transform(
-        9,
-        "photometric",
-        "Share of full range, plus or minus.",
-        (0, 1),
-        {"brightness": Parameter(0, _signed)},
-    ),
-    "contrast": Transform(
-        10,
-        "photometric",
-        "Factor about middle grey, between 1 / contrast and contrast.",
-        (1, 10),
-        {"contrast": Parameter(1, _factor)},
-    ),
-    "gamma": Transform(
-        11, "photometric", "Exponent, between 1 / gamma and gamma.", (1, 10), {"gamma": Parameter(1, _factor)}
-    ),
-    "saturation": Transform(
-        12,
-        "photometric",
-        "Factor, between 1 / saturation and saturation.",
-        (1, 10),
-        {"saturation": Parameter(1, _factor)},
-    ),
-    "hue": Transform(
-        13, "photometric", "Degrees, plus or minus.", (0, 180), {"hue_deg": Parameter(0, _signed)}
-    ),
-    "channel_noise": Transform(
-        14,
-        "photometric",
-        "Shift of each channel on its own, share of full range, plus or minus.",
-        (0, 1),
-        {f"channel_{number}": Parameter(0, _signed) for number in range(3)},
-    ),
-    "light": Transform(
-        15,
-        "photometric",
-        "Uneven light: gain from 1 - light to 1 + light across the image.",
-        (0, 1),
-        {"light": Parameter(0, _amount), "light_deg": Parameter(0, _degrees)},
-    ),
-    "blur": Transform(
-        16,
-        "photometric",
-        "Largest standard deviation of a Gaussian, pixels.",
-        (0, 20),
-        {"blur_px": Parameter(0, _amount)},
-        0.3,
-    ),
-    "low_resolution": Transform(
-        17,
-        "photometric",
-        "Largest factor by which it is shrunk, and enlarged again.",
-        (1, 16),
-        {"low_resolution": Parameter(1, _reduction)},
-        0.3,
-    ),
-    "noise": Transform(
-        18,
-        "photometric",
-        "Largest standard deviation of Gaussian noise, grey levels.",
-        (0, 128),
-        {"noise": Parameter(0, _amount), "noise_seed": SEED},
-        0.3,
-    ),
-    "sharpen": Transform(
-        19,
-        "photometric",
-        "Largest share of the fine structure that is added once more.",
-        (0, 5),
-        {"sharpen": Parameter(0, _amount)},
-        0.3,
-    ),
-    "jpeg": Transform(
-        20,
-        "photometric",
-        "Lowest quality of a JPEG.",
-        (1, 100),
-        {"jpeg": Parameter(0, _quality, np.int8)},
-        0.3,
-    ),
-    "cutout": Transform(
-        21,
-        "occluding",
-        "Largest side of a rectangle that is hidden (and ignored), share of the image's.",
-        (0, 1),
-        {"cutout": Parameter(0, _amount), "cutout_x": PLACE, "cutout_y": PLACE},
-        0.5,
-    ),
-    "cutmix": Transform(
-        22,
-        "occluding",
-        "Largest side of a rectangle taken from another training image, share of the image's.",
-        (0, 1),
-        {"cutmix": Parameter(0, _amount), "cutmix_x": PLACE, "cutmix_y": PLACE, "cutmix_partner": SEED},
-        0.5,
-    ),
-}
+TRANSFORMS: Axis[Transform] = Axis(
+    "transform",
+    {
+        "rotation": Transform(
+            0, "geometric", "Degrees, plus or minus.", (0, 180), {"rotation_deg": Parameter(0, _signed)}
+        ),
+        "translation": Transform(
+            1,
+            "geometric",
+            "Share of the side, plus or minus.",
+            (0, 0.9),
+            {"translation_x": Parameter(0, _signed), "translation_y": Parameter(0, _signed)},
+        ),
+        "scale": Transform(
+            2, "geometric", "Factor, between 1 / scale and scale.", (1, 10), {"scale": Parameter(1, _factor)}
+        ),
+        "shear": Transform(
+            3,
+            "geometric",
+            "Degrees, plus or minus, of each axis.",
+            (0, 40),
+            {"shear_x_deg": Parameter(0, _signed), "shear_y_deg": Parameter(0, _signed)},
+        ),
+        "flip_horizontal": Transform(
+            4, "geometric", "Left and right exchanged.", (0, 1), {"flip_horizontal": FLAG}, None
+        ),
+        "flip_vertical": Transform(
+            5, "geometric", "Top and bottom exchanged.", (0, 1), {"flip_vertical": FLAG}, None
+        ),
+        "turns": Transform(
+            6,
+            "geometric",
+            "One, two or three quarter turns.",
+            (0, 1),
+            {"turns": Parameter(0, _one_to_three, np.int8)},
+            None,
+        ),
+        "elastic": Transform(
+            7,
+            "geometric",
+            "Largest displacement, share of the shorter side.",
+            (0, 0.12),  # beyond it the map of a cubic B-spline may fold
+            {"elastic": Parameter(0, _amount), "elastic_seed": SEED},
+        ),
+        "crop": Transform(
+            8,
+            "geometric",
+            "Smallest share of the sides that is kept, and enlarged to the frame.",
+            (0.1, 1),
+            {"crop": Parameter(1, _kept), "crop_x": PLACE, "crop_y": PLACE},
+        ),
+        "brightness": Transform(
+            9,
+            "photometric",
+            "Share of full range, plus or minus.",
+            (0, 1),
+            {"brightness": Parameter(0, _signed)},
+        ),
+        "contrast": Transform(
+            10,
+            "photometric",
+            "Factor about middle grey, between 1 / contrast and contrast.",
+            (1, 10),
+            {"contrast": Parameter(1, _factor)},
+        ),
+        "gamma": Transform(
+            11,
+            "photometric",
+            "Exponent, between 1 / gamma and gamma.",
+            (1, 10),
+            {"gamma": Parameter(1, _factor)},
+        ),
+        "saturation": Transform(
+            12,
+            "photometric",
+            "Factor, between 1 / saturation and saturation.",
+            (1, 10),
+            {"saturation": Parameter(1, _factor)},
+        ),
+        "hue": Transform(
+            13, "photometric", "Degrees, plus or minus.", (0, 180), {"hue_deg": Parameter(0, _signed)}
+        ),
+        "channel_noise": Transform(
+            14,
+            "photometric",
+            "Shift of each channel on its own, share of full range, plus or minus.",
+            (0, 1),
+            {f"channel_{number}": Parameter(0, _signed) for number in range(3)},
+        ),
+        "light": Transform(
+            15,
+            "photometric",
+            "Uneven light: gain from 1 - light to 1 + light across the image.",
+            (0, 1),
+            {"light": Parameter(0, _amount), "light_deg": Parameter(0, _degrees)},
+        ),
+        "blur": Transform(
+            16,
+            "photometric",
+            "Largest standard deviation of a Gaussian, pixels.",
+            (0, 20),
+            {"blur_px": Parameter(0, _amount)},
+            0.3,
+        ),
+        "low_resolution": Transform(
+            17,
+            "photometric",
+            "Largest factor by which it is shrunk, and enlarged again.",
+            (1, 16),
+            {"low_resolution": Parameter(1, _reduction)},
+            0.3,
+        ),
+        "noise": Transform(
+            18,
+            "photometric",
+            "Largest standard deviation of Gaussian noise, grey levels.",
+            (0, 128),
+            {"noise": Parameter(0, _amount), "noise_seed": SEED},
+            0.3,
+        ),
+        "sharpen": Transform(
+            19,
+            "photometric",
+            "Largest share of the fine structure that is added once more.",
+            (0, 5),
+            {"sharpen": Parameter(0, _amount)},
+            0.3,
+        ),
+        "jpeg": Transform(
+            20,
+            "photometric",
+            "Lowest quality of a JPEG.",
+            (1, 100),
+            {"jpeg": Parameter(0, _quality, np.int8)},
+            0.3,
+        ),
+        "cutout": Transform(
+            21,
+            "occluding",
+            "Largest side of a rectangle that is hidden (and ignored), share of the image's.",
+            (0, 1),
+            {"cutout": Parameter(0, _amount), "cutout_x": PLACE, "cutout_y": PLACE},
+            0.5,
+        ),
+        "cutmix": Transform(
+            22,
+            "occluding",
+            "Largest side of a rectangle taken from another training image, share of the image's.",
+            (0, 1),
+            {"cutmix": Parameter(0, _amount), "cutmix_x": PLACE, "cutmix_y": PLACE, "cutmix_partner": SEED},
+            0.5,
+        ),
+    },
+)
 NEUTRAL = {
     column: parameter.dtype(parameter.neutral).item()
     for transform in TRANSFORMS.values()

@@ -16,10 +16,9 @@ from stratagem.data.sample import read_sample
 from stratagem.evaluation.metrics import confusion
 from stratagem.evaluation.predict import Predictor
 
-__all__ = ["HELD_MB", "HeldOut", "Look", "constant_class"]
+__all__ = ["HeldOut", "Look", "constant_class"]
 
 MB = 2**20
-HELD_MB = 512  # of images and masks that are looked at again
 
 
 @dataclass(frozen=True)

@@ -14,19 +14,16 @@ import torch
 from stratagem.networks.execution import Execution
 from stratagem.networks.table import Layered
 
-__all__ = ["BOUND_MB", "prediction_mb", "room_for"]
+__all__ = ["prediction_mb", "room_for"]
 
 MB = 2**20
-BOUND_MB = 3000  # of main memory, where the study states none
 COUNTED = 128  # side of the small image, in pixels
 # Not less than what benchmarks/bound.py measures on U-Nets of widths 8 to 64 and three classifiers:
 PROCESS_MB = 800  # Python, torch and its libraries
 HELD = 5.5  # what a prediction holds at once, of what its largest layer takes in and gives
 
 
-def room_for(
-    model: torch.nn.Module, execution: Execution, bound_mb: int | None = None
-) -> Callable[[int], bool]:
+def room_for(model: torch.nn.Module, execution: Execution, bound_mb: int) -> Callable[[int], bool]:
     """Whether an image of so many pixels may be tried whole.
 
     Parameters
@@ -34,9 +31,8 @@ def room_for(
     model : Module
         In evaluation mode, on its device.
     execution : Execution
-    bound_mb : int, optional
-        What the process may hold in main memory, in MB; `BOUND_MB` where none is given. A GPU's own memory
-        is its bound, and is tried.
+    bound_mb : int
+        What the process may hold in main memory, in MB. A GPU's own memory is its bound, and is tried.
 
     Returns
     -------
@@ -45,8 +41,8 @@ def room_for(
     """
     if execution.device != "cpu":
         return lambda pixels: True
-    need, bound = prediction_mb(model, execution), BOUND_MB if bound_mb is None else bound_mb
-    return lambda pixels: need(pixels) <= bound
+    need = prediction_mb(model, execution)
+    return lambda pixels: need(pixels) <= bound_mb
 
 
 def prediction_mb(model: torch.nn.Module, execution: Execution) -> Callable[[int], float]:

@@ -59,7 +59,7 @@ def predictor(model: torch.nn.Module, recipe: Recipe, inputs: Inputs, execution:
     inputs : Inputs
     execution : Execution
     """
-    return Predictor(model, inputs.plan, execution, room_for(model, execution, recipe.training.memory_mb))
+    return Predictor(model, inputs.plan, execution, room_for(model, execution, recipe.training.prediction_mb))
 
 
 def first_network(recipe: Recipe, inputs: Inputs, folder: Path) -> tuple[torch.nn.Module, Freezing]:

@@ -1,5 +1,6 @@
 """What a run looks at on the way, for its curves alone: the validation images, and if one class is all."""
 
+import functools
 import logging
 from collections.abc import Callable, Iterable
 from typing import cast
@@ -8,12 +9,13 @@ import numpy as np
 import pandas as pd
 import torch
 
-from stratagem.evaluation.held_out import HELD_MB, HeldOut, constant_class
+from stratagem.evaluation.held_out import HeldOut, constant_class
 from stratagem.evaluation.metrics import METRICS, as_counts, per_image
+from stratagem.evaluation.predict import Predictor
 from stratagem.networks.execution import Execution
 from stratagem.runs.inputs import Inputs
 from stratagem.runs.network import predictor
-from stratagem.study.declaration import Recipe
+from stratagem.study.declaration import HELD_MB, Recipe
 from stratagem.training.progress import Progress
 
 __all__ = ["predicts_only", "validation"]
@@ -41,6 +43,10 @@ def validation(recipe: Recipe, inputs: Inputs) -> Callable[[torch.nn.Module, Exe
     if rows.empty:
         return None
     images = HeldOut(rows, len(recipe.classes), HELD_MB)
+
+    @functools.cache  # what a prediction takes is reckoned once for each way to compute
+    def predict(model: torch.nn.Module, execution: Execution) -> Predictor:
+        return predictor(model, recipe, inputs, execution)
 
     def validate(model: torch.nn.Module, execution: Execution) -> dict:
         looked = [

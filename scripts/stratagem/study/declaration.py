@@ -38,7 +38,9 @@ from stratagem.transfer.freezing import FREEZES
 from stratagem.transfer.origin import is_address, is_published
 
 __all__ = [
+    "HELD_MB",
     "PATTERNS",
+    "PREDICTION_MB",
     "DataSet",
     "DataSource",
     "Delivery",
@@ -58,6 +60,8 @@ DIGEST = r"^[0-9a-f]{64}$"
 COLOUR = r"^#[0-9a-fA-F]{6}$"
 FIT = r"^(median|largest|p[1-9][0-9]?)$"
 THAW = 0.5
+PREDICTION_MB = 3000  # of main memory for a prediction, where the study states no bound
+HELD_MB = 512  # of validation images, which are looked at again and again
 Name = Annotated[str, StringConstraints(pattern=NAME)]
 Share = Annotated[float, Field(gt=0, le=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
@@ -207,6 +211,11 @@ class Training(Section):
         "stay below. Without it nothing bounds training, and 3000 prediction. On a GPU its own memory is the "
         "bound.",
     )
+
+    @property
+    def prediction_mb(self) -> int:
+        """What a prediction on a CPU may hold."""
+        return self.memory_mb or PREDICTION_MB
 
     @model_serializer(mode="wrap")
     def _without_new_defaults(self, written: SerializerFunctionWrapHandler) -> dict:
@@ -500,9 +509,7 @@ class Init(Section):
 
     source: Name = Field(description="A name under `sources`.")
     freeze: Literal[tuple(FREEZES)] = Field(  # type: ignore[valid-type]
-        "none",
-        description="What stays as it was taken: none; encoder; all-but-last: all but the new last layer; "
-        "gradual: all taken layers at first, which then open one after the other from the last to the first.",
+        "none", description=f"What stays as it was taken. {FREEZES.described()}"
     )
     thaw: Share = Field(THAW, description="Of `gradual`: share of the budget after which all are open.")
     rate: float = Field(1.0, gt=0, description="The layers that were taken learn at this times the rate.")

@@ -33,6 +33,15 @@ class Expected:
     recipe: dict[str, Any]
     lineage: dict[str, Any]
 
+    def as_record(self) -> dict[str, Any]:
+        """Plain data, for a rule's params."""
+        return {"folder": str(self.folder), "recipe": self.recipe, "lineage": self.lineage}
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> "Expected":
+        """The run that `as_record` wrote."""
+        return cls(**record | {"folder": Path(record["folder"])})
+
 
 def stale(run: Expected, source: str) -> str | None:
     """Why a stored run is not what the study would train now; None where it is.

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
+from stratagem.core.axis import Axis
 from stratagem.core.errors import WeightsError
 from stratagem.networks.table import Layered
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from torch import nn
 
-__all__ = ["FREEZES", "Freezing", "freezing"]
+__all__ = ["FREEZES", "Freeze", "Freezing", "freezing"]
 
 NEVER = math.inf  # the share of a budget at which a frozen layer opens
 HEAD, ENCODER = "head.", "encoder."  # what the names of their parameters begin with
@@ -82,12 +83,34 @@ def _gradual(layers: list[list[str]], taken: set[str], thaw: float) -> dict[str,
     }
 
 
-FREEZES: dict[str, Callable[[list[list[str]], set[str], float], dict[str, float]]] = {
-    "none": _none,
-    "encoder": _encoder,
-    "all-but-last": _all_but_last,
-    "gradual": _gradual,
-}
+@dataclass(frozen=True)
+class Freeze:
+    """One row of the table.
+
+    Attributes
+    ----------
+    description : str
+    opens : function
+        From the names of a network's parameters by layer, those that were taken, and ``thaw``, to the share
+        of the budget from which a parameter learns; those not named learn from the start.
+    """
+
+    description: str
+    opens: Callable[[list[list[str]], set[str], float], dict[str, float]]
+
+
+FREEZES: Axis[Freeze] = Axis(
+    "way to freeze",
+    {
+        "none": Freeze("nothing stays as it was taken.", _none),
+        "encoder": Freeze("the encoder does.", _encoder),
+        "all-but-last": Freeze("all but the new last layer does.", _all_but_last),
+        "gradual": Freeze(
+            "all taken layers at first, which then open one after the other from the last to the first.",
+            _gradual,
+        ),
+    },
+)
 
 
 def freezing(
@@ -118,7 +141,7 @@ def freezing(
     """
     taken = set(table.loc[table["fate"].isin(("taken", "adapted")), "tensor"])
     layers = cast(Layered, model).layers()
-    opens = FREEZES[freeze](layers, taken, thaw)
+    opens = FREEZES[freeze].opens(layers, taken, thaw)
     random = sorted(opens.keys() - taken)
     if random:
         raise WeightsError(
