@@ -7,6 +7,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(str(workflow.current_basedir)).parent / "scripts"))
 
+from stratagem.comparison.outlook import outlook
+from stratagem.comparison.simulation import Shape
 from stratagem.core.device import settle_device
 from stratagem.core.errors import ConfigError
 from stratagem.core.provenance import sources
@@ -15,6 +17,7 @@ from stratagem.data.demo import DOMAINS
 from stratagem.study import preflight, stored
 from stratagem.study.call import read_call
 from stratagem.study.declaration import HELD_MB, DataSource, RunSource
+from stratagem.study.extent import units_tested
 from stratagem.study.reading import read_study
 
 ENVIRONMENT = "../envs/stratagem.yaml"
@@ -261,5 +264,22 @@ def say_what_other_code_made():
         print(said, file=sys.stderr)
 
 
+def expected_shape():
+    """The seeds and units that will be compared, as far as the files tell; None where they do not."""
+    found = units_tested(STUDY, Path(RESULTS, "index.parquet"), DEMO)
+    return found and Shape(found[0], len(STUDY.seeds), found[1])
+
+
+def say_what_can_be_seen():
+    """Before anything is trained: what a study of this size can see, where that is less than it is planned for."""
+    if all(Path(cost).is_file() for cost in runs("cost.json")):
+        return  # the page says it by the runs' own scatter
+    shape = expected_shape()
+    said = shape and outlook(shape, len(STUDY.references()), STUDY.report.effect)
+    if said:
+        print(said, file=sys.stderr)
+
+
 if PLANS_JOBS:
     say_what_other_code_made()
+    say_what_can_be_seen()

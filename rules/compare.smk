@@ -1,20 +1,19 @@
-"""Stored evaluations in; the tables of effects, scores and costs out."""
+"""Stored evaluations in; the tables of effects, scores and costs out, and how far they can be relied on."""
+
+from stratagem.comparison.design import TABLES as TABLE_NAMES
 
 
 localrules:
     compare,
     tables,
+    certify,
 
 
-REFERENCES = {
-    strategy: STUDY.reference(strategy)
-    for strategy in STUDY.strategies
-    if STUDY.reference(strategy) is not None
-}
 COMPARISON = {
-    "references": REFERENCES,
+    "references": STUDY.references(),
     "metric": STUDY.report.metric,
     "margin": STUDY.report.margin,
+    "effect": STUDY.report.effect,
     "classes": list(STUDY.classes),
     "arms": STUDY.arms(),
 }
@@ -22,6 +21,10 @@ ROUND_TRIPS = {
     name: f"{RESULTS}/resolutions/{strategy.resolution}/roundtrip.parquet"
     for name, strategy in STUDY.strategies.items()
 }
+# What the first comparison named. It is no output, since Snakemake makes outputs anew.
+PRECEDENT = f"{RESULTS}/first-comparison.json"
+# Of tables that are asked for: they may be of another config than the report's, and of stale runs.
+STORED_TABLES = f"{RESULTS}/report/tables-stored"
 # What teaching a strategy's source took, where that is known.
 PRETRAINING = {
     name: cost_of(strategy.init.source)
@@ -39,16 +42,8 @@ rule compare:
         round_trips=sorted(set(ROUND_TRIPS.values())),
         pretraining=sorted(set(PRETRAINING.values())),
     output:
-        comparison=f"{TABLES}/comparison.csv",
-        scores=f"{TABLES}/scores.csv",
-        sizes=f"{TABLES}/sizes.csv",
-        costs=f"{TABLES}/costs.csv",
-        savings=f"{TABLES}/savings.csv",
-        documents=expand(
-            f"{TABLES}/{{table}}.{{kind}}",
-            table=["comparison", "scores", "sizes", "costs", "savings"],
-            kind=["md", "tex"],
-        ),
+        tables=[f"{TABLES}/{name}.csv" for name in TABLE_NAMES],
+        documents=expand(f"{TABLES}/{{table}}.{{kind}}", table=TABLE_NAMES, kind=["md", "tex"]),
     log:
         f"{RESULTS}/logs/compare.log",
     benchmark:
@@ -64,6 +59,7 @@ rule compare:
         design=COMPARISON,
         round_trips=ROUND_TRIPS,
         pretraining=PRETRAINING,
+        precedent=PRECEDENT,
     message:
         "Compare the strategies."
     script:
@@ -84,12 +80,36 @@ rule tables:
         design=COMPARISON,
         round_trips=ROUND_TRIPS,
         pretraining=PRETRAINING,
+        precedent=PRECEDENT,
         results=RESULTS,
-        # A folder of its own: these tables may be of another config than the report's, and of stale runs.
-        folder=f"{RESULTS}/report/tables-stored",
+        folder=STORED_TABLES,
         expected=lambda wildcards: [run.as_record() for run in expected_runs()],
         source=sources("runs.train", script="train.py"),
     message:
         "Make the tables anew from the stored evaluations; train nothing, say which runs are stale."
     script:
         "../scripts/tables.py"
+
+
+rule certify:
+    log:
+        f"{RESULTS}/logs/certify.log",
+    # No benchmark, as above.
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        design=COMPARISON,
+        precedent=PRECEDENT,
+        results=RESULTS,
+        folder=STORED_TABLES,
+        expected=lambda wildcards: [run.as_record() for run in expected_runs()],
+        shape=lambda wildcards: vars(expected_shape()) if expected_shape() else None,
+        source=sources("runs.train", script="train.py"),
+    message:
+        "Simulate studies of this one's size and scatter: how often its verdicts err; train nothing."
+    script:
+        "../scripts/certify.py"

@@ -32,7 +32,7 @@ rule report:
                 for strategy in STUDY.strategies.values()
             }
         ),
-        tables=[f"{TABLES}/{name}.csv" for name in ("comparison", "scores", "sizes", "costs", "savings")],
+        tables=[f"{TABLES}/{name}.csv" for name in TABLE_NAMES],
         histories=runs("history.parquet"),
         costs=runs("cost.json"),
         evaluations=runs("evaluation.parquet"),

@@ -6,13 +6,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stratagem.comparison.effects import COLUMNS as COMPARED
-from stratagem.comparison.effects import Design
+from stratagem.comparison.design import Design
 from stratagem.comparison.savings import COLUMNS, first_images, savings, taught, told_saving, worth
 
 IMAGES = np.array([10, 20, 30, 40])
 FLAT, RISING, EARLY = (0.1, 0.2, 0.3, 0.4), (0.2, 0.4, 0.6, 0.8), (0.6, 0.8, 0.9, 0.9)
-DESIGN = Design({"taught": "scratch"}, "dice", 0.01, ["background", "cell"], {"taught": ("taught", 1.0)})
+DESIGN = Design(
+    {"taught": "scratch"}, "dice", 0.01, 0.03, ["background", "cell"], {"taught": ("taught", 1.0)}
+)
+
+
+def _compared(strategy="taught", verdict="helps", low=0.05, high=0.15) -> pd.DataFrame:
+    """The row of a strategy in the comparison, as far as savings read it."""
+    row = {"strategy": strategy, "difference": 0.1, "low": low, "high": high, "verdict": verdict}
+    return pd.DataFrame([row])
 
 
 def _savings(
@@ -27,11 +34,7 @@ def _savings(
             own = {"images": 40, "images_per_s": 2 if strategy == "scratch" else 4, "samples": 8}
             own |= {"train_images": 8, "trainable": 100, "peak_memory_mb": 50.0}
             records.append(keys | own | cost)
-    rows = [
-        (own, other, "dice", "mean", 2, 5, 0.8, 0.7, 0.1, 0.05, 0.15, 0.01, verdict)
-        for own, other in design.references.items()
-    ]
-    compared = pd.DataFrame(rows, columns=COMPARED)
+    compared = pd.concat([_compared(own, verdict=verdict) for own in design.references] or [_compared()[:0]])
     return savings(records, pd.concat(histories), compared, pretraining or {}, design)
 
 
@@ -97,9 +100,7 @@ def test_runs_of_one_fold_are_no_independent_witnesses():
                 histories.append(pd.DataFrame({"images": IMAGES, "val_dice": scores}).assign(**keys))
                 own = {"images": 40, "images_per_s": 2, "samples": 8, "train_images": 8, "trainable": 100}
                 records.append(keys | own | {"peak_memory_mb": 50.0})
-    rows = [("taught", "scratch", "dice", "mean", 2, 5, 0.8, 0.7, 0.1, 0.05, 0.15, 0.01, "helps")]
-    compared = pd.DataFrame(rows, columns=COMPARED)
-    row = savings(records, pd.concat(histories), compared, {}, DESIGN).iloc[0]
+    row = savings(records, pd.concat(histories), _compared(), {}, DESIGN).iloc[0]
     # The folds saved 0 and 10 images, both seeds alike: mean 5, sd 7.07, t of 0.975 with 1 df is 12.706.
     assert row.images_saved == pytest.approx(5)
     assert row.images_high - row.images_saved == pytest.approx(12.706 * 5, rel=1e-4)
@@ -164,11 +165,11 @@ def test_what_a_source_took_is_told_once():
 
 def test_a_study_without_transfer_has_an_empty_table():
     """And one whose reference was left out as well."""
-    plain = Design({"other": "scratch"}, "dice", 0.01, ["background", "cell"])
+    plain = Design({"other": "scratch"}, "dice", 0.01, 0.03, ["background", "cell"])
     table = _savings({"scratch": [RISING], "other": [EARLY]}, plain)
     assert list(table.columns) == COLUMNS and table.empty
     assert worth(table) == []
-    left_out = Design({}, "dice", 0.01, ["background", "cell"], {"taught": ("taught", 1.0)})
+    left_out = Design({}, "dice", 0.01, 0.03, ["background", "cell"], {"taught": ("taught", 1.0)})
     assert _savings({"taught": [EARLY]}, left_out).empty
 
 
@@ -184,26 +185,7 @@ def test_a_study_without_validation_images_saves_nothing():
         "trainable": 1,
         "peak_memory_mb": 5,
     }
-    compared = pd.DataFrame(
-        [
-            (
-                "taught",
-                "scratch",
-                "dice",
-                "mean",
-                1,
-                5,
-                0.8,
-                0.7,
-                0.1,
-                np.nan,
-                np.nan,
-                np.nan,
-                "cannot tell yet",
-            )
-        ],
-        columns=COMPARED,
-    )
+    compared = _compared(verdict="cannot tell yet", low=np.nan, high=np.nan)
     histories = pd.concat([history.assign(**key) for key in keys])
     row = savings([key | cost for key in keys], histories, compared, {}, DESIGN).iloc[0]
     assert row.reached == 0
@@ -215,7 +197,7 @@ def test_without_foreground_in_the_test_images_nothing_is_told():
     table = savings(
         [{"strategy": "taught", "fold": 0, "seed": 1}],
         pd.DataFrame({"strategy": ["taught"], "fold": 0, "seed": 1, "images": 1}),
-        pd.DataFrame(columns=COMPARED),
+        _compared()[:0],
         {},
         DESIGN,
     )

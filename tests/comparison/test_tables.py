@@ -7,14 +7,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stratagem.comparison.effects import Design, compare
-from stratagem.comparison.tables import make_tables, usable, write_tables
+from comparing import design_of, endpoints_of
+from stratagem.comparison.design import TABLES
+from stratagem.comparison.effects import compare
+from stratagem.comparison.tables import Stored, certify, make_tables, usable, write_tables
 from stratagem.core.errors import DataError
 from stratagem.core.files import write_json, write_table
 
 CLASSES = ["background", "cell"]
-TABLES = ["comparison", "scores", "sizes", "costs", "savings"]
-DESIGN = Design({"flipped": "baseline"}, "dice", 0.01, CLASSES)
+DESIGN = design_of({"flipped": "baseline"})
 LINEAGE = {"resolution": {"plan": "resize", "size": [64, 64]}, "source": None, "files": "f00d"}
 RECIPE = {"name": "flipped", "fold": 0, "seed": 1, "threads": 1, "strategy": {"resolution": "native"}}
 COST = dict.fromkeys(["images", "steps", "epochs", "pixels", "train_images", "training_s", "waiting_s"], 2)
@@ -64,6 +65,15 @@ def _index(folder, group, cluster):
     return folder / "index.parquet"
 
 
+def _stored(runs, index, pretraining=None, round_trips=None) -> Stored:
+    """What tables are made from; the first comparison is written down beside the index."""
+    return Stored(runs, index, pretraining or {}, round_trips or {}, index.parent / "first.json")
+
+
+def _tables(runs, index, design=DESIGN, **other):
+    return make_tables(_stored(runs, index, **other), design)
+
+
 def _round_trip(folder, hits: dict[str, int]):
     """Counts of a resolution's round trip: of ten pixels of each image so many come back."""
     rows = [(sample, 1, n, 10 - n, 10 - n) for sample, n in hits.items()]
@@ -75,12 +85,12 @@ def _round_trip(folder, hits: dict[str, int]):
 
 def test_the_tables_are_those_of_the_stored_counts(runs, index):
     """Comparison, scores, sizes and costs follow from files alone: no network, no images."""
-    tables = make_tables(runs, index, {}, {}, DESIGN)
-    assert list(tables) == TABLES
+    tables = _tables(runs, index, DESIGN)
+    assert list(tables) == list(TABLES)
     evaluation = pd.concat([pd.read_parquet(run / "evaluation.parquet") for run in runs])
     units = pd.Series(["x", "y"], index=["x", "y"])
     compared = tables["comparison"].drop(columns="round_trip")
-    pd.testing.assert_frame_equal(compared, compare(evaluation, units, DESIGN))
+    pd.testing.assert_frame_equal(compared, compare(endpoints_of(evaluation, units=units), DESIGN))
     first = tables["comparison"].iloc[0]
     assert (first["difference"], first["verdict"]) == (pytest.approx(0.2), "helps")
     assert tables["scores"]["dice"].tolist() == pytest.approx([0.45, 0.65])
@@ -90,7 +100,7 @@ def test_the_tables_are_those_of_the_stored_counts(runs, index):
 
 def test_scores_stand_by_the_size_of_the_index(runs, index):
     """What the tests' two images differ in is their size, small to large: 4x4 is y, 8x4 is x."""
-    sizes = make_tables(runs, index, {}, {}, DESIGN)["sizes"]
+    sizes = _tables(runs, index, DESIGN)["sizes"]
     assert sizes[["strategy", "size", "images"]].values.tolist() == [
         [strategy, size, 1] for strategy in ("baseline", "flipped") for size in ("4×4", "8×4")
     ]
@@ -100,12 +110,12 @@ def test_scores_stand_by_the_size_of_the_index(runs, index):
 def test_what_a_resolution_loses_stands_last_in_the_comparison(runs, index, tmp_path):
     """Mean over the test images alone, by metric and class; nothing where a strategy's is not known."""
     path = _round_trip(tmp_path, {"x": 8, "y": 10, "untested": 0})
-    table = make_tables(runs, index, {}, {"flipped": path, "baseline": path}, DESIGN)["comparison"]
+    table = _tables(runs, index, DESIGN, round_trips={"flipped": path, "baseline": path})["comparison"]
     assert table.columns[-1] == "round_trip"
     found = table.set_index(["metric", "class"])["round_trip"].to_dict()
     kept = {"dice": (16 / 20 + 1) / 2, "iou": (8 / 12 + 1) / 2}
     assert found == {(m, c): pytest.approx(kept[m]) for m in kept for c in ("mean", "cell")}
-    assert make_tables(runs, index, {}, {}, DESIGN)["comparison"]["round_trip"].isna().all()
+    assert _tables(runs, index, DESIGN)["comparison"]["round_trip"].isna().all()
 
 
 @pytest.mark.parametrize(
@@ -116,26 +126,26 @@ def test_what_a_resolution_loses_stands_last_in_the_comparison(runs, index, tmp_
 def test_images_that_belong_together_are_one_unit(runs, tmp_path, group, cluster):
     """Two images of one patient, or twice the same image, are one unit, which gives no interval."""
     index = _index(tmp_path, group, cluster)
-    first = make_tables(runs, index, {}, {}, DESIGN)["comparison"].iloc[0]
-    assert (first["images"], first["verdict"]) == (1, "cannot tell yet")
+    first = _tables(runs, index, DESIGN)["comparison"].iloc[0]
+    assert (first["units"], first["verdict"]) == (1, "cannot tell yet")
 
 
 def test_a_source_s_cost_stands_with_the_strategies_that_use_it(runs, index, tmp_path):
     """What teaching the source took is read from the source's own record."""
     write_json({"cpu_s": 123.0, "constant": None}, tmp_path / "sources" / "cost.json")
-    table = make_tables(runs, index, {"flipped": tmp_path / "sources" / "cost.json"}, {}, DESIGN)["costs"]
+    table = _tables(runs, index, DESIGN, pretraining={"flipped": tmp_path / "sources" / "cost.json"})["costs"]
     assert table["pretraining_cpu_s"].tolist() == [pytest.approx(math.nan, nan_ok=True), 123.0]
 
 
 def test_a_study_of_the_baseline_alone_has_tables(runs, index):
     """Scores and costs are worth having before anything is compared."""
-    tables = make_tables(runs[:2], index, {}, {}, Design({}, "dice", 0.01, CLASSES))
+    tables = _tables(runs[:2], index, design_of({}))
     assert tables["comparison"].empty and len(tables["scores"]) == len(tables["costs"]) == 1
 
 
 def test_each_table_is_written_in_three_kinds(runs, index, tmp_path):
     """CSV to compute with, Markdown to read, LaTeX to print."""
-    write_tables(make_tables(runs, index, {}, {}, DESIGN), tmp_path / "tables")
+    write_tables(_tables(runs, index, DESIGN), tmp_path / "tables")
     names = {path.name for path in (tmp_path / "tables").iterdir()}
     assert names == {f"{n}.{kind}" for n in TABLES for kind in ("csv", "md", "tex")}
 
@@ -186,7 +196,7 @@ def test_latex_escapes_what_would_not_compile(tmp_path):
 
 def test_the_study_s_own_tables_are_good_latex(runs, index, tmp_path):
     """No underscore of a column stands bare."""
-    write_tables(make_tables(runs, index, {}, {}, DESIGN), tmp_path)
+    write_tables(_tables(runs, index, DESIGN), tmp_path)
     for name in TABLES:
         assert re.search(r"(?<!\\)_", (tmp_path / f"{name}.tex").read_text()) is None
 
@@ -194,7 +204,7 @@ def test_the_study_s_own_tables_are_good_latex(runs, index, tmp_path):
 def test_the_same_tables_are_the_same_bytes(runs, index, tmp_path):
     """Tables made anew differ from the old ones only if the numbers do."""
     for name in ("one", "two"):
-        write_tables(make_tables(runs, index, {}, {}, DESIGN), tmp_path / name)
+        write_tables(_tables(runs, index, DESIGN), tmp_path / name)
     for path in (tmp_path / "one").iterdir():
         assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes()
 
@@ -220,3 +230,52 @@ def test_where_nothing_is_stored_i_am_told_to_run_the_study(runs):
         usable(_named(runs))
     assert caught.value.where == str(runs[0].parents[2])
     assert "Run the study first" in caught.value.remedy
+
+
+def test_what_a_later_comparison_names_otherwise_is_a_table(runs, index):
+    """The first one is written down beside the results, and the second is held against it."""
+    assert _tables(runs, index)["changes"].empty
+    changes = _tables(runs, index, design_of({"flipped": "baseline"}, margin=0.2))["changes"]
+    assert changes[["what", "first", "now"]].values.tolist() == [["margin", "0.01", "0.2"]]
+
+
+def test_strategies_that_are_left_out_are_no_change(runs, index):
+    """A study looked at before it is finished has named what it will compare."""
+    design = design_of({"flipped": "baseline", "late": "baseline"})
+    tables = make_tables(_stored(runs, index), design, ["late"])
+    assert set(tables["comparison"]["strategy"]) == {"flipped"}
+    assert tables["changes"].empty
+    assert set(pd.read_json(index.parent / "first.json", typ="series")["references"]) == {"flipped", "late"}
+
+
+def test_the_certificate_is_of_this_study_s_shape(runs, index):
+    """Two seeds and two images, and no more simulated than takes a moment; more where they are asked for."""
+    table = _tables(runs, index)["certificate"]
+    assert table[["seeds", "units", "comparisons", "studies"]].values.tolist() == [[2, 2, 1, 1000]] * 2
+    more = certify(_stored(runs, index), DESIGN, None)
+    assert set(more["studies"]) == {10_000} and set(more["scatter"]) == {"measured"}
+
+
+def test_before_anything_has_run_a_certificate_assumes_a_scatter(index):
+    """Of the shape that the study will have; where even that is not known I am told what to do."""
+    table = certify(_stored([], index), DESIGN, {"unit": "image", "seeds": 3, "units": 20})
+    assert table["strategy"].tolist() == ["all", "flipped"] and set(table["scatter"]) == {"assumed"}
+    with pytest.raises(DataError, match="images and masks that make samples"):
+        certify(_stored([], index), DESIGN, None)
+
+
+def test_a_class_that_no_run_finds_is_a_table(runs, index):
+    """None here; the columns stand anyway."""
+    assert _tables(runs, index)["unfound"].columns.tolist() == ["class", "share"]
+
+
+def test_a_study_without_foreground_has_tables(tmp_path, index):
+    """No test image holds a class: no endpoint, no pairs, no certificate, and nothing fails."""
+    folders = [
+        _store(tmp_path, strategy, seed, (0, 0)) for strategy in ("baseline", "flipped") for seed in (1, 2)
+    ]
+    for folder in folders:
+        table = pd.read_parquet(folder / "evaluation.parquet").assign(tp=0, fn=0)
+        write_table(table, folder / "evaluation.parquet")
+    tables = _tables(folders, index)
+    assert all(tables[name].empty for name in ("comparison", "pairs", "certificate", "sizes"))

@@ -13,12 +13,14 @@ import pytest
 from PIL import Image
 
 from stratagem.comparison import tables
-from stratagem.comparison.effects import Design
+from stratagem.comparison.design import Design
 from stratagem.core.files import write_json, write_table
 from stratagem.data.labels import Encoding
 from stratagem.evaluation.metrics import confusion, counts, per_image
+from stratagem.networks.arithmetic import multiply_adds
 from stratagem.report import figures
-from stratagem.report.comparison_page import GROUPS, StoredStudy, collapsed, open_because, render, sentence
+from stratagem.report.comparison_page import StoredStudy, render
+from stratagem.report.sentences import sentence, settling
 from stratagem.study.declaration import Augmentation, Strategy, Training, UnetSection
 
 SIZE = (16, 20)
@@ -43,6 +45,7 @@ class Study:
     group: str | None = None
     examples: int = 2
     metric: str = "dice"
+    margin: float = 0.01
     errors: dict = field(default_factory=lambda: {"full-data": 0, "same": 3})
     folds: int = 1
     told: dict = field(default_factory=dict)  # of a strategy, beside its resolution
@@ -53,6 +56,7 @@ class Study:
     rise: float = 0.0  # of validation Dice over the last fifth
     problems: str | None = None
     copies: dict = field(default_factory=dict)  # the sample that a sample is a duplicate of
+    groups: dict = field(default_factory=dict)  # of a sample, other than itself
     lost: dict = field(default_factory=dict)  # of a strategy: pixels of each object that its plan loses
     arms: dict = field(default_factory=dict)  # of a strategy that starts from other weights
     fates: dict = field(default_factory=dict)  # of a strategy: rows of its transfer.csv
@@ -77,13 +81,14 @@ class Study:
         if self.problems is not None:
             problems.write_text(self.problems)
         others = {name: self.baseline for name in self.strategies if name != self.baseline}
-        design = Design(others, self.metric, 0.01, list(self.classes), self.arms)
+        design = Design(others, self.metric, self.margin, 0.03, list(self.classes), self.arms)
         round_trips = {name: self._round_trip(folder, name) for name in self.lost}
         sources = {name: folder / "sources" / f"{name}.json" for name in self.taught}
         for name, path in sources.items():
             record = {"cpu_s": 5.0, "images": 40, "training_s": 4.0, "constant": self.taught[name]}
             write_json(record, path)
-        tables.write_tables(tables.make_tables(runs, index, sources, round_trips, design), folder / "tables")
+        made_from = tables.Stored(runs, index, sources, round_trips, folder / "first-comparison.json")
+        tables.write_tables(tables.make_tables(made_from, design), folder / "tables")
         return StoredStudy(self._config(), "1.2.3", folder / "tables", runs, index, splits, problems, [plan])
 
     def _config(self) -> dict:
@@ -104,7 +109,8 @@ class Study:
             "report": {
                 "baseline": self.baseline,
                 "metric": self.metric,
-                "margin": 0.01,
+                "margin": self.margin,
+                "effect": 0.03,
                 "examples": self.examples,
             },
         }
@@ -133,7 +139,11 @@ class Study:
         _save(np.full((*SIZE, 3), 120, np.uint8), image)
         _save(self._truth(sample), mask)
         indices = Encoding("indices", values=tuple((number, number) for number in range(len(self.classes))))
-        row = {"sample": sample, "group": sample, "cluster": self.copies.get(sample, sample)}
+        row = {
+            "sample": sample,
+            "group": self.groups.get(sample, sample),
+            "cluster": self.copies.get(sample, sample),
+        }
         row |= {"image": str(image), "masks": [str(mask)]}
         row |= {"height": SIZE[0], "width": SIZE[1], "mask_resized": False}
         return row | {"reading": "{}", "encoding": json.dumps(indices.as_record())}
@@ -232,107 +242,6 @@ def finished(tmp_path_factory):
     """The folder of a finished study of three strategies, and its page."""
     folder = tmp_path_factory.mktemp("study")
     return SimpleNamespace(folder=folder, page=_rendered(folder, seeds=(1, 2, 3), examples=2))
-
-
-def _row(verdict="helps", **changes) -> SimpleNamespace:
-    row = {"strategy": "full-data", "reference": "baseline", "metric": "dice", "verdict": verdict}
-    row |= {"reference_mean": 0.7, "mean": 0.75, "difference": 0.05, "low": 0.02, "high": 0.08}
-    return SimpleNamespace(**row | {"seeds": 3, "images": 20} | changes)
-
-
-@pytest.mark.parametrize(
-    ("verdict", "words"),
-    [
-        ("helps", "full-data helps against baseline"),
-        ("hurts", "full-data hurts against baseline"),
-        ("no difference", "full-data makes no difference against baseline"),
-        ("cannot tell yet", "full-data against baseline: cannot tell yet"),
-    ],
-)
-def test_each_verdict_has_its_sentence(verdict, words):
-    """Verdict, effect, interval, and how many seeds and images it rests on."""
-    assert sentence(_row(verdict)) == (
-        f"{words}: Dice 0.700 → 0.750 (+0.050, 95 % interval +0.020 to +0.080; 3 seeds × 20 test images)."
-    )
-
-
-def test_one_seed_is_said_without_an_interval():
-    """No interval is made up, and a seed alone is one seed."""
-    row = _row("cannot tell yet", low=np.nan, high=np.nan, seeds=1, difference=-0.05, mean=0.65)
-    assert sentence(row) == (
-        "full-data against baseline: cannot tell yet: Dice 0.700 → 0.650 (-0.050; 1 seed × 20 test images)."
-    )
-
-
-def test_the_sentence_names_metric_and_unit():
-    """IoU is IoU, and groups are not called images."""
-    words = sentence(_row(metric="iou"), GROUPS)
-    assert ": IoU 0.700 → 0.750" in words and words.endswith("3 seeds × 20 groups of test images).")
-    assert sentence(_row(images=1)).endswith("3 seeds × 1 test image).")
-
-
-def test_an_interval_is_told_as_far_as_a_difference_can_go():
-    """No score differs by more than 1, whatever few seeds make of the interval."""
-    assert "95 % interval -1.000 to +1.000;" in sentence(_row("cannot tell yet", low=-2.4, high=1.2))
-    assert "95 % interval -0.999 to +0.999;" in sentence(_row("cannot tell yet", low=-0.999, high=0.999))
-
-
-@pytest.mark.parametrize(
-    ("changes", "differences", "words"),
-    [
-        ({"seeds": 1, "low": np.nan}, [0.1, 0.2], "One seed gives no interval."),
-        ({"images": 1, "low": np.nan}, [0.1], "One test image gives no interval."),
-        ({"low": np.nan}, [0.0] * 20, "Neither of the two finds anything."),
-        ({"low": -0.5, "high": 0.6}, [0.04, 0.06] * 10, "The seeds, more than the test images, make"),
-        ({"low": -0.5, "high": 0.6}, [-0.95, 1.05] * 10, "The test images, more than the seeds, make"),
-    ],
-)
-def test_an_open_verdict_says_what_leaves_it_open(changes, differences, words):
-    """More seeds, or more images: what would help is read from what makes the interval wide."""
-    assert open_because(_row("cannot tell yet", **changes), np.array(differences), 2).startswith(words)
-
-
-def test_groups_that_leave_a_verdict_open_are_called_groups():
-    """Where images belong together, more images of one group would not help."""
-    row = _row("cannot tell yet", low=-0.5, high=0.6)
-    words = open_because(row, np.array([-0.95, 1.05] * 10), 2, GROUPS)
-    assert words == "The groups of test images, more than the seeds, make the interval wide."
-
-
-def _counts(found, truth=((90, 10),) * 3) -> pd.DataFrame:
-    """One run on some images: true and found pixels of each class."""
-    rows = [
-        ("full-data", 0, 1, str(image), number, hit, 0, pixels - hit)
-        for image, (hits, all_) in enumerate(zip(found, truth, strict=True))
-        for number, (hit, pixels) in enumerate(zip(hits, all_, strict=True))
-    ]
-    return pd.DataFrame(rows, columns=["strategy", "fold", "seed", "sample", "class", "tp", "fp", "fn"])
-
-
-@pytest.mark.parametrize(
-    ("found", "fallen"),
-    [
-        ([(90, 0), (90, 0), (80, 9)], True),  # background alone in most images
-        ([(0, 10), (0, 10), (80, 9)], True),  # the other class alone
-        ([(50, 0), (50, 0), (50, 0)], True),  # what it calls foreground is none
-        ([(90, 0), (80, 1), (80, 9)], False),  # in one image of three
-    ],
-)
-def test_a_run_that_finds_one_class_alone_has_collapsed(found, fallen):
-    """It has learned to say one thing."""
-    assert collapsed(_counts(found)).to_list() == [fallen]
-
-
-def test_an_image_of_one_class_shows_no_collapse():
-    """To say background alone is right where there is nothing else."""
-    truth = [(100, 0), (100, 0), (90, 10)]
-    assert collapsed(_counts([(100, 0), (100, 0), (90, 8)], truth)).to_list() == [False]
-    assert collapsed(_counts([(100, 0)], [(100, 0)])).empty
-
-
-def test_one_missed_class_of_three_is_no_collapse():
-    """A rare class that is never found is a low score, not a network that has learned nothing."""
-    assert collapsed(_counts([(80, 9, 0)] * 2, [(80, 10, 10)] * 2)).to_list() == [False]
 
 
 def test_the_verdicts_stand_first_in_words(finished):
@@ -491,12 +400,13 @@ def test_a_name_that_looks_like_no_name_is_kept(tmp_path):
 def unusual(tmp_path_factory):
     """The folder of a study decided by IoU, of grouped images, without examples, and its page."""
     folder = tmp_path_factory.mktemp("unusual")
-    return SimpleNamespace(folder=folder, page=_rendered(folder, metric="iou", group="^[a-z]+", examples=0))
+    return SimpleNamespace(folder=folder, page=_rendered(folder, metric="iou", groups={"b": "a"}, examples=0))
 
 
 def test_groups_are_named_where_the_study_has_them(unusual):
     """A unit is a group of test images if the study says which belong together."""
-    assert all("3 groups of test images" in words for _, words in unusual.page.verdicts)
+    assert all("2 groups of test images" in words for _, words in unusual.page.verdicts)
+    assert "all means are over groups of test images" in unusual.page.text
     assert "Every group of test images: how far" in unusual.page.text
     assert "a point a group of test images" in (unusual.folder / "report/figures/pairs.svg").read_text()
 
@@ -513,12 +423,6 @@ def test_no_examples_are_shown_where_none_are_asked_for(unusual):
     assert names == {"effects", "pairs", "runs", "curves", "cost"}
     assert "No examples are shown." in unusual.page.text
     assert len(unusual.page.verdicts) == 2
-
-
-def test_what_is_said_of_the_seed_variance_is_what_was_done(tmp_path):
-    """One comparison has nothing to pool with, and the page does not say that it was pooled."""
-    page = _rendered(tmp_path, strategies=("baseline", "full-data"), seeds=(1, 2))
-    assert "pooled over all comparisons" not in page.text
 
 
 def test_a_collapsed_seed_is_seen_at_the_verdict_and_among_the_runs(tmp_path):
@@ -590,9 +494,10 @@ def test_intervals_beyond_the_possible_are_cut_on_the_page_alone(tmp_path):
     assert "95 % interval -1.000 to +1.000" in page.verdicts[0][1]
     assert f"{row['low']:.3f}" not in page.text and f"{row['high']:.3f}" not in page.text
     assert "Intervals are shown up to ±1" in page.text
-    cut = pd.DataFrame([row.to_dict() | {"low": -1.0, "high": 1.0}])
+    inner = {name: float(np.clip(row[name], -1, 1)) for name in ("inner_low", "inner_high")}
+    cut = pd.DataFrame([row.to_dict() | {"low": -1.0, "high": 1.0} | inner])
     assert (tmp_path / "report/figures/effects.svg").read_text() == figures.effects(cut, 0.01)
-    assert "The seeds, more than the test images, make the interval wide." in page.verdicts[0][1]
+    assert "The seeds, more than the test images, make the interval wide: " in page.verdicts[0][1]
 
 
 def test_intervals_within_the_possible_are_not_said_to_be_cut(finished):
@@ -674,12 +579,6 @@ def test_a_study_without_transfer_has_no_such_section(tmp_path):
     assert not (tmp_path / "b" / "report" / "figures" / "transfer.svg").exists()
 
 
-def test_a_strategy_that_only_serves_is_in_no_verdict(tmp_path):
-    """Its scores and costs are shown, its seeds are none of the family's."""
-    page = _rendered(tmp_path, seeds=(1, 2), told={"same": {"compared": False}})
-    assert "With one comparison there is no seed variance" in page.text
-
-
 def test_skipped_files_are_counted(tmp_path):
     """The study is of fewer images than I gave; the page says so, and where to look."""
     page = _rendered(tmp_path, problems="file,reason\na.png,empty\nb.png,empty\n")
@@ -751,3 +650,70 @@ def test_figures_in_one_page_do_not_borrow_from_each_other(finished):
         for name in filter(None, (name for pair in used for name in pair)):
             assert meant.setdefault(name, named[name]) == named[name]
     assert meant
+
+
+def test_what_would_settle_each_verdict_stands_below_it(finished):
+    """What limits it, what the study sees, what would see more: as the table has it."""
+    table = pd.read_csv(finished.folder / "tables" / "comparison.csv")
+    rows = table[table["verdict"] != "not adjusted"].itertuples()
+    for row, (_, words) in zip(rows, finished.page.verdicts, strict=True):
+        assert settling(row, 0.03, 0.01) in " ".join(words.split())
+
+
+def test_the_certificate_and_the_failures_stand_beside_the_verdicts(finished):
+    """How often such verdicts err, and what no interval covers."""
+    assert (
+        "In 1,000 simulated studies of this size and scatter in which nothing differs" in finished.page.text
+    )
+    assert "No run collapsed. An interval covers no failure that it has not sampled" in finished.page.text
+    assert "named otherwise" not in finished.page.text
+
+
+def test_collapsed_runs_are_named_beside_the_verdicts(tmp_path):
+    """Which ones, before the details."""
+    page = _rendered(tmp_path, seeds=(1, 2, 3), blind={("full-data", 2)})
+    assert "Collapsed: full-data (seed 2). An interval covers no failure" in page.text
+
+
+def test_a_second_look_with_another_margin_is_told(tmp_path):
+    """The first comparison of the same runs named 0.01."""
+    study = Study(seeds=(1, 2), examples=0)
+    study.stored(tmp_path)
+    page = _rendered(tmp_path, seeds=(1, 2), margin=0.2)
+    assert "named otherwise: margin (0.01, now 0.2)." in page.text
+    assert page.text.index("named otherwise") < page.text.index(page.verdicts[0][1].split(":")[0])
+
+
+def test_a_class_that_nobody_finds_is_named(tmp_path):
+    """Three classes, and every network predicts background alone."""
+    blind = {(name, seed) for name in ("baseline", "full-data", "same") for seed in (1, 2)}
+    page = _rendered(tmp_path, classes=("background", "cell", "crack"), seeds=(1, 2), blind=blind)
+    assert "No run finds crack (" in page.text and "No run finds cell (" in page.text
+
+
+def test_what_each_strategy_was_given_stands_side_by_side(tmp_path):
+    """Images, steps, pixels and multiply-adds; a sixteenth of the steps is told at the verdict."""
+    recipe = {"threads": 1, "strategy": {"network": "unet"}, "classes": ["background", "cell"]}
+    recipe |= {"unet": {"width": 2, "depth": 1}}
+    page = _rendered(tmp_path, costs={"same": {"steps": 15, "recipe": recipe}, "full-data": {"steps": 250}})
+    assert "What each strategy was given" in page.text
+    assert [
+        "same",
+        "6",
+        "2",
+        "15",
+        "9.0",
+        f"{9e6 * multiply_adds('unet', 2, width=2, depth=1) / 1e9:.1f} G",
+    ] in page.rows
+    words = dict(zip(("full-data", "same"), (words for _, words in page.verdicts), strict=True))
+    assert "same took 15 steps, baseline 300 (1 / 20 as many)" in words["same"]
+    assert "steps" not in words["full-data"]
+
+
+def test_with_folds_the_unit_is_the_fold_and_what_is_assumed_is_said(tmp_path):
+    """Every figure and sentence counts folds."""
+    page = _rendered(tmp_path, folds=3, seeds=(1, 2))
+    assert all("3 folds of 2 seeds" in words for _, words in page.verdicts)
+    assert "all means are over folds" in page.text and "though their training images overlap" in page.text
+    points = re.findall("<use [^>]*fill-opacity: 0.5", (tmp_path / "report/figures/pairs.svg").read_text())
+    assert len(points) == 3 * len(page.verdicts)

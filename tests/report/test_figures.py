@@ -17,10 +17,11 @@ VERDICTS = ["helps", "hurts", "no difference", "cannot tell yet"]
 def _comparison(names=("resize", "augment"), low=0.01) -> pd.DataFrame:
     """Rows of the primary endpoint, every verdict in turn."""
     rows = [
-        (name, "baseline", "dice", "mean", 0.05, low, 0.09, VERDICTS[place % 4])
+        (name, "baseline", "dice", "mean", 0.05, low, 0.09, low, 0.08, VERDICTS[place % 4])
         for place, name in enumerate(names)
     ]
-    columns = ["strategy", "reference", "metric", "class", "difference", "low", "high", "verdict"]
+    columns = ["strategy", "reference", "metric", "class", "difference", "low", "high"]
+    columns += ["inner_low", "inner_high", "verdict"]
     return pd.DataFrame(rows, columns=columns)
 
 
@@ -174,7 +175,7 @@ def test_a_study_of_the_baseline_alone_is_drawn_without_a_warning():
 @pytest.mark.filterwarnings("error")
 def test_one_seed_is_drawn_without_a_warning():
     """A comparison without an interval is a point."""
-    svg = figures.effects(_comparison(low=np.nan).assign(high=np.nan), 0.01)
+    svg = figures.effects(_comparison(low=np.nan).assign(high=np.nan, inner_high=np.nan), 0.01)
     assert "resize − baseline" in _words(svg)
 
 

@@ -63,7 +63,7 @@ def test_an_argument_in_a_study_file_stops_the_call(clone):
 
 
 @SHARED
-@pytest.mark.parametrize(("target", "planned"), [("tables", {"tables": 1})])
+@pytest.mark.parametrize(("target", "planned"), [("tables", {"tables": 1}), ("certify", {"certify": 1})])
 def test_targets_that_use_results_train_nothing(finished, target, planned):
     """I edit the code of training and ask for what uses results: no run starts, stale ones are named."""
     with edited(finished, TRAINING):
@@ -71,6 +71,35 @@ def test_targets_that_use_results_train_nothing(finished, target, planned):
         said = finished.snakemake(target)
     assert said.returncode == 0, said.stdout
     assert len(re.findall(r"^Stale: \S+: trained by other code\.$", said.stdout, re.MULTILINE)) == 8
+
+
+@SHARED
+def test_a_certificate_is_of_the_study_s_own_scatter_once_it_has_run(finished):
+    """Of its seeds and test images, printed and written beside the other tables that are asked for."""
+    said = finished.snakemake("certify")
+    assert said.returncode == 0, said.stdout
+    table = pd.read_csv(finished.folder / "results/tiny/report/tables-stored/certificate.csv")
+    assert table["strategy"].tolist() == ["all", "from-shards", "augment", "transfer"]
+    assert set(table["scatter"]) == {"measured"} and set(table["seeds"]) == {2}
+    assert "false_verdict" in said.stdout and finished.planned() == {}
+
+
+def test_before_it_is_trained_a_study_is_told_what_it_can_see(clone):
+    """In a dry run too, with figures; its certificate assumes a scatter, and nothing is trained for it."""
+    clone.study()
+    said = clone.snakemake("--dry-run").stdout
+    assert re.search(
+        r"^What this study can see: 2 seeds, 19 test images and 3 comparisons see effects", said, re.M
+    )
+    said = clone.snakemake("certify")
+    assert said.returncode == 0, said.stdout
+    assert "assumed" in said.stdout and not (clone.folder / "results/tiny/runs").exists()
+
+
+@SHARED
+def test_a_finished_study_is_not_told_again_what_it_might_see(finished):
+    """The page says it by the runs' own scatter."""
+    assert "What this study can see" not in finished.snakemake("--dry-run").stdout
 
 
 @SHARED

@@ -204,6 +204,7 @@ def test_tables_of_another_margin_do_not_slip_into_the_report(finished):
     assert said.returncode == 0, said.stdout
     assert finished.planned("tables") == {"tables": 1}  # a second call makes them again
     assert "no difference" in (table.parents[1] / "tables-stored/comparison.csv").read_text()
+    assert "margin,0.01,0.9," in (table.parents[1] / "tables-stored/changes.csv").read_text()
     assert table.read_bytes() == before
     assert finished.planned() == {}
 
@@ -212,10 +213,12 @@ def test_the_main_table_has_the_documented_columns(finished):
     """comparison.csv has a row for each strategy, metric and class, with its columns in order."""
     table = pd.read_csv(finished.folder / "results/tiny/report/tables/comparison.csv")
     expected = (
-        "strategy reference metric class seeds images mean reference_mean difference low high p verdict "
-        "round_trip"
+        "strategy reference metric class unit seeds units mean reference_mean difference low high inner_low "
+        "inner_high p verdict limit detectable effect_seeds_low effect_seeds_high effect_units_low "
+        "effect_units_high margin_seeds_low margin_seeds_high margin_units_low margin_units_high round_trip"
     )
     assert list(table.columns) == expected.split()
+    assert all(f"`{name}`" in (ROOT / "docs/comparison.md").read_text() for name in expected.split())
     assert set(table["strategy"]) == {"from-shards", "augment", "transfer"}
     primary = table[table["verdict"] != "not adjusted"]
     assert len(primary) == 3

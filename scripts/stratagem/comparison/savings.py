@@ -16,11 +16,11 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from stratagem.comparison.effects import LEVEL, UNADJUSTED, Design
+from stratagem.comparison.design import RUN, UNADJUSTED, Design
+from stratagem.comparison.intervals import LEVEL
 
 __all__ = ["COLUMNS", "first_images", "savings", "taught", "told_saving", "worth"]
 
-RUN = ["strategy", "fold", "seed"]
 COLUMNS = [
     *("strategy", "control", "arm", "budget_share", "train_images", "budget_images"),
     *("runs", "reached", "target"),

@@ -2,29 +2,35 @@
 
 import json
 import math
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
-from stratagem.comparison.effects import Design, by_size, compare, costs, round_trip_scores, scores
+from stratagem.comparison.costs import costs
+from stratagem.comparison.design import Design
+from stratagem.comparison.effects import compare, is_primary, pairs
+from stratagem.comparison.endpoints import Endpoint, endpoints
+from stratagem.comparison.failures import unfound
+from stratagem.comparison.precedent import changes, first_named, named
 from stratagem.comparison.savings import savings
+from stratagem.comparison.scores import by_run, by_size, round_trip_scores, scores
+from stratagem.comparison.simulation import CERTIFICATE, Shape, assumed, certificate, measured, shape_of
 from stratagem.core.errors import DataError
 from stratagem.core.files import write_table, write_text
 from stratagem.data.split import units
+from stratagem.evaluation.metrics import METRICS
 
-__all__ = ["make_tables", "usable", "write_tables"]
+__all__ = ["Stored", "certify", "make_tables", "usable", "write_tables"]
+
+CERTIFIED = 10_000  # studies, where they are asked for
 
 
-def make_tables(
-    folders: list[Path],
-    index: Path,
-    pretraining: dict[str, Path],
-    round_trips: dict[str, Path],
-    design: Design,
-) -> dict:
-    """The tables ``comparison``, ``scores``, ``sizes``, ``costs`` and ``savings``.
+@dataclass(frozen=True)
+class Stored:
+    """What tables are made from.
 
-    Parameters
+    Attributes
     ----------
     folders : list of path
         One a run, with evaluation.parquet, history.parquet and cost.json.
@@ -34,24 +40,101 @@ def make_tables(
         The cost.json of a strategy's source, by strategy.
     round_trips : dict
         The roundtrip.parquet of a strategy's resolution, by strategy.
-    design : Design
+    precedent : path
+        Where the first comparison of the study is written down.
     """
-    evaluation = pd.concat([pd.read_parquet(folder / "evaluation.parquet") for folder in folders])
-    histories = pd.concat([pd.read_parquet(folder / "history.parquet") for folder in folders])
-    records = [_read(folder / "cost.json") for folder in folders]
-    before = {strategy: _read(path) for strategy, path in pretraining.items()}
-    samples = pd.read_parquet(index)
-    compared = compare(evaluation, units(samples), design)
-    kept = {name: _kept(path, evaluation, design) for name, path in round_trips.items()}
-    rows = compared[["strategy", "metric", "class"]].itertuples(index=False)
-    left = [kept.get(name, {}).get((metric, group), math.nan) for name, metric, group in rows]
+
+    folders: list[Path]
+    index: Path
+    pretraining: dict[str, Path]
+    round_trips: dict[str, Path]
+    precedent: Path
+
+    def evaluation(self) -> pd.DataFrame:
+        """The counts of all runs."""
+        return self._all("evaluation")
+
+    def histories(self) -> pd.DataFrame:
+        """The histories of all runs."""
+        return self._all("history")
+
+    def records(self) -> list[dict]:
+        """The cost.json of every run."""
+        return [_read(folder / "cost.json") for folder in self.folders]
+
+    def _all(self, name: str) -> pd.DataFrame:
+        return pd.concat([pd.read_parquet(folder / f"{name}.parquet") for folder in self.folders])
+
+
+def make_tables(stored: Stored, design: Design, left_out: list[str] | None = None) -> dict[str, pd.DataFrame]:
+    """The tables `stratagem.comparison.design.TABLES`, by name.
+
+    Parameters
+    ----------
+    stored : Stored
+    design : Design
+        Of all strategies of the study.
+    left_out : list of str, optional
+        Strategies that are not compared yet, since not all of their runs are stored.
+    """
+    evaluation, histories, records = stored.evaluation(), stored.histories(), stored.records()
+    now = named(design, records)
+    first = first_named(stored.precedent, now)
+    design = design.without(left_out or [])
+    samples = pd.read_parquet(stored.index)
+    groups, sizes = units(samples), samples.set_index("sample")
+    scored = [one for metric in METRICS for one in endpoints(evaluation, groups, metric, design.classes)]
+    primary = next((one for one in scored if is_primary(one, design)), None)
+    before = {strategy: _read(path) for strategy, path in stored.pretraining.items()}
+    compared = compare(scored, design)
     return {
-        "comparison": compared.assign(round_trip=left),
-        "scores": scores(evaluation, design.classes),
-        "sizes": by_size(evaluation, samples.set_index("sample")),
+        "comparison": _with_round_trips(compared, stored, evaluation, groups, design),
+        "scores": scores(evaluation, groups, scored, design.classes),
+        "sizes": by_size(evaluation, groups, sizes),
+        "runs": by_run(evaluation, groups, design.metric),
+        "pairs": pairs(primary, design.references),
         "costs": costs(records, histories, before, design.margin),
         "savings": savings(records, histories, compared, before, design),
+        "unfound": unfound(evaluation, design.classes),
+        "changes": changes(first, now),
+        "certificate": _certified(primary, design),
     }
+
+
+def certify(stored: Stored, design: Design, shape: dict | None) -> pd.DataFrame:
+    """How the comparison does on many simulated studies, of stored runs' scatter or before there are any.
+
+    Parameters
+    ----------
+    stored : Stored
+        Its folders are all runs of the strategies compared; or none, and the scatter is assumed.
+    design : Design
+    shape : dict or None
+        What nothing has run of yet: see `stratagem.comparison.simulation.Shape`.
+
+    Returns
+    -------
+    DataFrame
+        See `stratagem.comparison.simulation.certificate`.
+
+    Raises
+    ------
+    DataError
+        If nothing has run, and it is not known how much will be tested.
+    """
+    if stored.folders:
+        groups = units(pd.read_parquet(stored.index))
+        found = endpoints(stored.evaluation(), groups, design.metric, design.classes)
+        return _certified(next(found, None), design, studies=CERTIFIED)
+    if shape is None:
+        raise DataError(
+            expected="images and masks that make samples, so that the size of the study is known",
+            found="none",
+            where="the study's images",
+            remedy="`snakemake --cores 1 data` says how its files are understood.",
+        )
+    strategies = list(dict.fromkeys([*design.references.values(), *design.references]))
+    return certificate(assumed(strategies), Shape(**shape), design, studies=CERTIFIED)
 
 
 def write_tables(tables: dict[str, pd.DataFrame], folder: Path) -> None:
@@ -62,13 +145,6 @@ def write_tables(tables: dict[str, pd.DataFrame], folder: Path) -> None:
         cells = shown.map(lambda value: value.replace("|", r"\|") if isinstance(value, str) else value)
         write_text(cells.to_markdown(index=False, disable_numparse=True) + "\n", folder / f"{name}.md")
         write_text(shown.to_latex(index=False, escape=True), folder / f"{name}.tex")
-
-
-def _shown(value):
-    """A number with four significant digits, nothing where there is none."""
-    if isinstance(value, float):
-        return "" if math.isnan(value) else f"{value:.4g}"
-    return value
 
 
 def usable(runs: dict[Path, str]) -> tuple[list[Path], list[str]]:
@@ -106,10 +182,33 @@ def usable(runs: dict[Path, str]) -> tuple[list[Path], list[str]]:
     return folders, sorted(left_out)
 
 
-def _kept(path: Path, evaluation: pd.DataFrame, design: Design) -> dict[tuple[str, str], float]:
-    """What a plan's round trip leaves of the test images' masks, by metric and class."""
-    counts = pd.read_parquet(path)
-    return round_trip_scores(counts[counts["sample"].isin(evaluation["sample"])], design.classes)
+def _with_round_trips(compared, stored: Stored, evaluation, groups, design: Design) -> pd.DataFrame:
+    """The comparison, with what each strategy's plan leaves of the true masks of the test images."""
+    folds = evaluation.drop_duplicates("sample").set_index("sample")["fold"]
+    kept = {}
+    for name, path in stored.round_trips.items():
+        counts = pd.read_parquet(path)
+        counts = counts[counts["sample"].isin(folds.index)]
+        counts = counts.assign(fold=counts["sample"].map(folds))
+        kept[name] = round_trip_scores(counts, groups, design.classes)
+    rows = compared[["strategy", "metric", "class"]].itertuples(index=False)
+    left = [kept.get(name, {}).get((metric, group), math.nan) for name, metric, group in rows]
+    return compared.assign(round_trip=left)
+
+
+def _certified(primary: Endpoint | None, design: Design, **options) -> pd.DataFrame:
+    """How the comparison does on simulated studies of this one's shape and scatter."""
+    population = measured(primary) if primary is not None else None
+    if primary is None or population is None:
+        return pd.DataFrame(columns=CERTIFICATE)
+    return certificate(population, shape_of(primary), design, **options)
+
+
+def _shown(value):
+    """A number with four significant digits, nothing where there is none."""
+    if isinstance(value, float):
+        return "" if math.isnan(value) else f"{value:.4g}"
+    return value
 
 
 def _read(path: Path) -> dict:

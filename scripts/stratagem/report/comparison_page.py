@@ -1,8 +1,8 @@
 """What a person looks at: one self-contained HTML page, the verdicts in words first.
 
 The page holds its figures, so it works from disk, by mail and without a network. It is a function of the
-files that it is made from. Effects, intervals, scores and costs are those of the tables; what is found
-here beside them warns: runs that collapsed, devices that differ, what leaves a verdict open.
+files that it is made from. Effects, intervals, scores, runs and costs are those of the tables; the page puts
+them into words and warns: of runs that collapsed, of devices that differ.
 """
 
 import json
@@ -14,35 +14,20 @@ from typing import cast
 import cv2
 import numpy as np
 import pandas as pd
-from scipy import stats
 
-from stratagem.comparison.effects import LEVEL, PRIMARY_CLASS, UNADJUSTED, seed_variance
+from stratagem.comparison.design import PRIMARY_CLASS, RUN, TABLES, UNADJUSTED
 from stratagem.comparison.savings import taught, told_saving, worth
 from stratagem.core.files import replacing_folder, write_text
 from stratagem.data.sample import read_sample
-from stratagem.data.split import units
 from stratagem.evaluation.metrics import METRICS, per_image
-from stratagem.report import figures
+from stratagem.report import figures, sentences
 from stratagem.report.page import fill
 
-__all__ = ["StoredStudy", "collapsed", "open_because", "render", "sentence", "starved"]
+__all__ = ["StoredStudy", "render", "starved"]
 
-TABLES = ("comparison", "scores", "sizes", "costs", "savings")
 NAMES = {name: metric.label for name, metric in METRICS.items()}
-IMAGES = ("test image", "test images")
-GROUPS = ("group of test images", "groups of test images")
-RUN = ["strategy", "fold", "seed"]
-FOUND = 0.01  # share of a class's pixels in an image; fewer may be chance
 STARVED = 0.02  # share of training spent waiting for batches
 FEW_STEPS = 100  # about five of them warm-up: such a run has hardly begun
-SEED_VARIANCE = {
-    "one seed": "One seed gives no interval: nothing is known of how much another one would differ.",
-    "one comparison": "With one comparison there is no seed variance of others to pool with its own.",
-    "unequal": "The seeds of some strategies scatter more than those of others, so each comparison "
-    "takes its own seed variance; intervals are wide where seeds are few.",
-    "pooled": "The variance between seeds is pooled over all comparisons: "
-    "there is no sign that some strategies scatter more than others.",
-}
 
 
 @dataclass(frozen=True)
@@ -56,7 +41,7 @@ class StoredStudy:
     version : str
         Of Stratagem.
     tables : path
-        The folder of comparison.csv, scores.csv, sizes.csv, costs.csv, savings.csv.
+        The folder of the tables of `stratagem.comparison.design.TABLES`.
     runs : list of path
         The folder of every run.
     index, splits : path
@@ -80,18 +65,6 @@ class StoredStudy:
         """Of the primary endpoint."""
         return self.study["report"]["metric"]
 
-    @property
-    def unit(self) -> tuple[str, str]:
-        """What is counted in a comparison: one and many.
-
-        Returns
-        -------
-        (str, str)
-            Groups of test images where `split.group` is set or several images make a unit; else test images.
-        """
-        grouped = self.study["split"]["group"] or not units(pd.read_parquet(self.index)).is_unique
-        return GROUPS if grouped else IMAGES
-
 
 def render(stored: StoredStudy, page: Path, folder: Path) -> None:
     """Write the page, and every figure as an SVG file of its own into the folder.
@@ -112,9 +85,7 @@ def render(stored: StoredStudy, page: Path, folder: Path) -> None:
     tables = {name: _table(stored.tables / f"{name}.csv") for name in TABLES}
     evaluation = pd.concat([pd.read_parquet(run / "evaluation.parquet") for run in stored.runs])
     records = [json.loads((run / "cost.json").read_text(encoding="utf-8")) for run in stored.runs]
-    runs = _runs(evaluation, stored.metric)
-    differences = _differences(evaluation, _primary(tables["comparison"]), stored)
-    drawn = _figures(stored, tables, evaluation, runs, differences)
+    drawn = _figures(stored, tables, evaluation)
     with replacing_folder(folder) as beside:
         for name, svg in drawn.items():
             (beside / f"{name}.svg").write_text(svg, encoding="utf-8")
@@ -124,7 +95,7 @@ def render(stored: StoredStudy, page: Path, folder: Path) -> None:
         version=stored.version,
         metric=NAMES[stored.metric],
         metrics=NAMES,
-        unit=stored.unit,
+        unit=sentences.UNITS[_unit(tables)],
         few_steps=FEW_STEPS,
         strategies=_strategies(stored.study),
         figures=drawn,
@@ -132,89 +103,10 @@ def render(stored: StoredStudy, page: Path, folder: Path) -> None:
         facts=_facts(stored, evaluation, records),
         fates=fates(records),
         fitted=_fitted(stored, records),
-        constant=_shares(evaluation, runs, stored.study["classes"]),
-        **_found(stored, tables, runs, differences),
+        constant=_shares(evaluation, tables["runs"], stored.study["classes"]),
+        **_found(stored, tables),
     )
     write_text(text, page)
-
-
-def sentence(row, unit: tuple[str, str] = IMAGES) -> str:
-    """One row of the comparison in words: verdict, effect, interval, how many seeds and units.
-
-    The interval is told up to what a difference of two scores can be, -1 to 1.
-
-    Parameters
-    ----------
-    row : row of comparison.csv
-        Of the primary endpoint, which alone has verdicts.
-    unit : (str, str)
-        What a unit is called: one, many.
-    """
-    metric = NAMES[row.metric]
-    change = f"{metric} {row.reference_mean:.3f} → {row.mean:.3f} ({row.difference:+.3f}"
-    interval = (
-        "" if np.isnan(row.low) else f", 95 % interval {max(row.low, -1):+.3f} to {min(row.high, 1):+.3f}"
-    )
-    words = {
-        "helps": f"{row.strategy} helps against {row.reference}",
-        "hurts": f"{row.strategy} hurts against {row.reference}",
-        "no difference": f"{row.strategy} makes no difference against {row.reference}",
-        "cannot tell yet": f"{row.strategy} against {row.reference}: cannot tell yet",
-    }[row.verdict]
-    extent = f"{row.seeds} seed{'s' * (row.seeds != 1)} × {row.images} {unit[row.images != 1]}"
-    return f"{words}: {change}{interval}; {extent})."
-
-
-def open_because(row, differences: np.ndarray, comparisons: int, unit: tuple[str, str] = IMAGES) -> str:
-    """Why a row of the comparison says "cannot tell yet", in one sentence.
-
-    The interval that the images alone would give is set beside the whole one: whichever makes the larger
-    part of its squared width is named.
-
-    Parameters
-    ----------
-    row : row of comparison.csv
-    differences : float, (U,)
-        Of every unit, mean over seeds.
-    comparisons : int
-        How many the interval holds for at once.
-    unit : (str, str)
-        What a unit is called: one, many.
-    """
-    if row.seeds < 2:
-        return "One seed gives no interval."
-    if row.images < 2:
-        return f"One {unit[0]} gives no interval."
-    if np.isnan(row.low):
-        return "Neither of the two finds anything."
-    quantile = stats.t.ppf(1 - (1 - LEVEL) / (2 * comparisons), row.images - 1)
-    of_images = quantile * np.std(differences, ddof=1) / np.sqrt(row.images)
-    causes = ["seeds", unit[1]]
-    if of_images**2 > ((row.high - row.low) / 2) ** 2 / 2:
-        causes.reverse()
-    return "The {}, more than the {}, make the interval wide.".format(*causes)
-
-
-def collapsed(evaluation: pd.DataFrame) -> pd.Series:
-    """Whether a run finds one class alone, or none, in most of the test images that hold several.
-
-    A class is found where more than a hundredth of its pixels are.
-
-    Parameters
-    ----------
-    evaluation : DataFrame
-        ``strategy, fold, seed, sample, class, tp, fp, fn`` of all runs.
-
-    Returns
-    -------
-    Series of bool
-        By strategy, fold, seed; a run without such an image is absent.
-    """
-    pixels = evaluation["tp"] + evaluation["fn"]
-    signs = {"held": pixels > 0, "found": evaluation["tp"] > FOUND * pixels}
-    classes = evaluation.assign(**signs).groupby([*RUN, "sample"])[["held", "found"]].sum()
-    alone = classes.loc[classes["held"] > 1, "found"] <= 1
-    return alone.groupby(RUN).mean() > 0.5
 
 
 def _table(path: Path) -> pd.DataFrame:
@@ -285,15 +177,21 @@ def _primary(comparison: pd.DataFrame) -> pd.DataFrame:
 
 def _possible(comparison: pd.DataFrame) -> pd.DataFrame:
     """A comparison with intervals cut to what a difference of two scores can be."""
-    return comparison.assign(low=comparison["low"].clip(lower=-1), high=comparison["high"].clip(upper=1))
+    ends = [name for name in ("low", "high", "inner_low", "inner_high") if name in comparison]
+    return comparison.assign(**{name: comparison[name].clip(-1, 1) for name in ends})
 
 
-def _found(stored: StoredStudy, tables: dict, runs: pd.DataFrame, differences: pd.DataFrame) -> dict:
+def _found(stored: StoredStudy, tables: dict) -> dict:
     """What the page tells of the results, by the template's names."""
-    comparison = _possible(tables["comparison"])
+    comparison, runs = _possible(tables["comparison"]), tables["runs"]
     order = runs["strategy"].unique()
     return {
-        "verdicts": _verdicts(stored, _primary(tables["comparison"]), differences),
+        "verdicts": _verdicts(stored, _primary(tables["comparison"]), tables["costs"]),
+        "changed": sentences.changed(tables["changes"]),
+        "failures": sentences.failures(runs),
+        "collapsed_any": bool(runs["collapsed"].any()),
+        "unfound": sentences.unfound(tables["unfound"]),
+        "certified": sentences.certified(tables["certificate"]),
         "cautions": _cautions(runs, tables["costs"]),
         "clipped": not comparison.equals(tables["comparison"]),
         "primary": _primary(comparison).to_dict("records"),
@@ -333,16 +231,25 @@ def _fitted(stored: StoredStudy, records: list[dict]) -> list[dict]:
     return [row for rows in found.values() for row in rows]
 
 
-def _verdicts(stored: StoredStudy, primary: pd.DataFrame, differences: pd.DataFrame) -> list[dict]:
-    """Each verdict in words, with what leaves it open."""
+def _verdicts(stored: StoredStudy, primary: pd.DataFrame, costs: pd.DataFrame) -> list[dict]:
+    """Each verdict in words, with what limits it, and what it is of beside what the strategy names."""
+    report, given = stored.study["report"], {row.strategy: row for row in costs.itertuples()}
     found = []
     for row in primary.itertuples():
-        own = differences.loc[differences["strategy"] == row.strategy, "difference"].to_numpy()
-        undecided = row.verdict == "cannot tell yet"
-        why = open_because(row, own, len(primary), stored.unit) if undecided else ""
+        told = {
+            "words": sentences.sentence(row),
+            "settling": sentences.settling(row, report["effect"], report["margin"]),
+            "steps": sentences.fewer_steps(given[row.strategy], given[row.reference]),
+        }
         names = {"verdict": row.verdict, "strategy": row.strategy, "reference": row.reference}
-        found.append(names | {"words": sentence(row, stored.unit), "why": why})
+        found.append(names | told)
     return found
+
+
+def _unit(tables: dict) -> str:
+    """What means are taken over: image, group or fold."""
+    named = tables["scores"]["unit"]
+    return named.iat[0] if len(named) else "image"
 
 
 def _cautions(runs: pd.DataFrame, costs: pd.DataFrame) -> dict[str, list[str]]:
@@ -359,14 +266,6 @@ def _cautions(runs: pd.DataFrame, costs: pd.DataFrame) -> dict[str, list[str]]:
         }
         found[row.strategy] = [words for words, there in signs.items() if there]
     return found
-
-
-def _runs(evaluation: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """The endpoint of every run: ``strategy, fold, seed, score, collapsed``, in the order of the runs."""
-    runs = evaluation[RUN].drop_duplicates().set_index(RUN)
-    score = per_image(evaluation, metric).groupby(RUN)["score"].mean()
-    fallen = collapsed(evaluation).reindex(runs.index, fill_value=False)
-    return runs.assign(score=score, collapsed=fallen).reset_index()
 
 
 def _shares(evaluation: pd.DataFrame, runs: pd.DataFrame, classes: list[str]) -> list[dict]:
@@ -426,16 +325,17 @@ def _order(loader: dict) -> str:
     return mixed + ("" if loader["balance"] == "none" else f", balanced by {loader['balance']}")
 
 
-def _figures(stored: StoredStudy, tables: dict, evaluation, runs, differences) -> dict[str, str]:
+def _figures(stored: StoredStudy, tables: dict, evaluation: pd.DataFrame) -> dict[str, str]:
     """Every figure as SVG, by name."""
+    runs, unit = tables["runs"], sentences.UNITS[_unit(tables)]
     histories = pd.concat([pd.read_parquet(run / "history.parquet") for run in stored.runs])
-    means = per_image(evaluation, stored.metric).groupby("strategy")["score"].mean()
+    means = runs.groupby("strategy")["score"].mean()
     costs, metric = tables["costs"], NAMES[stored.metric]
     drawn = {
         "effects": figures.effects(
             _possible(_primary(tables["comparison"])), stored.study["report"]["margin"]
         ),
-        "pairs": figures.pairs(differences, stored.unit[0]),
+        "pairs": figures.pairs(tables["pairs"], unit[0]),
         "runs": figures.runs(runs, metric),
         "curves": figures.curves(histories),
         "cost": figures.cost(costs, means.reindex(costs["strategy"]), metric),
@@ -444,19 +344,6 @@ def _figures(stored: StoredStudy, tables: dict, evaluation, runs, differences) -
         shown = _possible(tables["savings"])
         drawn["transfer"] = figures.transfer(shown, metric, stored.study["report"]["margin"])
     return drawn | _examples(stored, evaluation)
-
-
-def _differences(evaluation: pd.DataFrame, primary: pd.DataFrame, stored: StoredStudy) -> pd.DataFrame:
-    """The paired difference of every unit, averaged over seeds."""
-    belonging = units(pd.read_parquet(stored.index))
-    table = per_image(evaluation, stored.metric)
-    table["unit"] = table["sample"].map(belonging)
-    means = table.groupby(["strategy", "unit"])["score"].mean()
-    parts = []
-    for row in primary.itertuples():
-        difference = (means[row.strategy] - means[row.reference]).rename("difference").reset_index()
-        parts.append(difference.assign(strategy=row.strategy, reference=row.reference))
-    return pd.concat(parts) if parts else pd.DataFrame(columns=["strategy", "difference"])
 
 
 def _examples(stored: StoredStudy, evaluation: pd.DataFrame) -> dict[str, str]:
@@ -513,18 +400,7 @@ def _facts(stored: StoredStudy, evaluation: pd.DataFrame, records: list[dict]) -
         "executions": executions.to_dict("records"),
         "mixed": len(executions[["device", "dtype"]].drop_duplicates()) > 1,
         "codes": Counter(record.get("source", "unknown") for record in records),
-        "scatter": SEED_VARIANCE[seed_variance(evaluation, _references(stored.study), stored.metric)],
         "foreground": not per_image(evaluation, stored.metric).empty,
-    }
-
-
-def _references(study: dict) -> dict[str, str]:
-    """The reference of each strategy compared."""
-    baseline = study["report"]["baseline"]
-    return {
-        name: one["reference"] or baseline
-        for name, one in study["strategies"].items()
-        if name != baseline and one["compared"]
     }
 
 

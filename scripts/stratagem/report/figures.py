@@ -62,7 +62,8 @@ def effects(comparison: pd.DataFrame, margin: float) -> str:
     Parameters
     ----------
     comparison : DataFrame
-        ``strategy, reference, metric, difference, low, high, verdict``; no line is drawn where `low` is NaN.
+        ``strategy, reference, metric, difference, low, high, inner_low, inner_high, verdict``; no line is
+        drawn where `low` is NaN.
     margin : float
         Differences within plus or minus this are no difference.
 
@@ -78,7 +79,8 @@ def effects(comparison: pd.DataFrame, margin: float) -> str:
         for place, row in enumerate(comparison.itertuples()):
             colour = COLOURS[row.verdict]
             axes.plot(row.difference, place, "o", color=colour)
-            axes.plot([row.low, row.high], [place, place], color=colour, linewidth=2)
+            axes.plot([row.low, row.high], [place, place], color=colour, linewidth=1.4)
+            axes.plot([row.inner_low, row.inner_high], [place, place], color=colour, linewidth=3.6)
         names = [f"{row.strategy} − {row.reference}" for row in comparison.itertuples()]
         axes.set_yticks(range(len(names)), names)
         axes.set_ylim(max(len(names), 1) - 0.5, -0.5)

@@ -637,6 +637,9 @@ class Report(Section):
     margin: float = Field(
         0.01, ge=0, lt=1, description="Differences within plus or minus this are no difference."
     )
+    effect: float = Field(
+        0.03, gt=0, lt=1, description="The effect that the report says what it takes to see; decides nothing."
+    )
     examples: int = Field(4, ge=0, description="Test images shown with truth and predictions.")
 
 
@@ -766,6 +769,11 @@ class Study(DataSet):
         if strategy == self.report.baseline or not chosen.compared:
             return None
         return chosen.reference or self.report.baseline
+
+    def references(self) -> dict[str, str]:
+        """The reference of each strategy that is compared, by strategy."""
+        found = {name: self.reference(name) for name in self.strategies}
+        return {name: reference for name, reference in found.items() if reference is not None}
 
 
 def schema() -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Expected", "changed_keys", "made_by_other_code", "stale", "told_of_other_code"]
+__all__ = ["Expected", "changed_keys", "made_by_other_code", "stale", "told_of", "told_of_other_code"]
 
 # What older versions left out of a record, and what it then was.
 SINCE = {"training.loss": "cross-entropy-dice", "training.class_weights": "none"}
@@ -58,6 +58,28 @@ def stale(run: Expected, source: str) -> str | None:
     if names:
         return f"trained with other values of {', '.join(names)}"
     return "trained by other code" if cost.get("source") != source else None
+
+
+def told_of(expected: list[Expected], found: list[Path], left_out: list[str], source: str) -> Iterator[str]:
+    """What has to be said of stored runs that are used as they are: which are missing, and which are stale.
+
+    Parameters
+    ----------
+    expected : list of Expected
+        Every run of the study.
+    found : list of path
+        The folders of those that are used.
+    left_out : list of str
+        Strategies that are not.
+    source : str
+        Digest of the code of training.
+    """
+    for strategy in left_out:
+        yield f"Left out: {strategy}: not every seed is trained and tested yet."
+    for run in expected:
+        fault = stale(run, source) if run.folder in found else None
+        if fault:
+            yield f"Stale: {run.folder}: {fault}."
 
 
 def changed_keys(run: Expected, cost: dict[str, Any]) -> list[str]:

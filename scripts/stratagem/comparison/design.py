@@ -1,0 +1,62 @@
+"""What is compared with what, and how it is decided: named in the study, before training."""
+
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
+
+__all__ = ["PRIMARY_CLASS", "RUN", "TABLES", "UNADJUSTED", "Design"]
+
+TABLES = (
+    *("comparison", "scores", "sizes", "runs", "pairs", "costs", "savings"),
+    *("unfound", "changes", "certificate"),
+)
+RUN = ["strategy", "fold", "seed"]  # what names one
+PRIMARY_CLASS = "mean"
+UNADJUSTED = "not adjusted"
+
+
+@dataclass(frozen=True)
+class Design:
+    """What is compared with what, and how it is decided.
+
+    Attributes
+    ----------
+    references : dict
+        The reference of each strategy compared.
+    metric : str
+        Of the primary endpoint.
+    margin : float
+        Differences within plus or minus this are no difference.
+    effect : float
+        The effect that a study is planned for.
+    classes : list of str
+        Names by index.
+    arms : dict
+        Of each strategy that starts from other weights, its arm and its share of the budget: an arm differs
+        in nothing but that, and in the share of the images.
+    """
+
+    references: dict[str, str]
+    metric: str
+    margin: float
+    effect: float
+    classes: list[str]
+    arms: dict[str, tuple[str, float]] = field(default_factory=dict)
+
+    def without(self, strategies: Collection[str]) -> "Design":
+        """The same for fewer strategies: what was compared with one of these is not compared at all.
+
+        Parameters
+        ----------
+        strategies : collection of str
+
+        Returns
+        -------
+        Design
+            With other `references`, all else the same.
+        """
+        kept = {
+            own: other
+            for own, other in self.references.items()
+            if own not in strategies and other not in strategies
+        }
+        return replace(self, references=kept)

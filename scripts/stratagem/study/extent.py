@@ -1,0 +1,64 @@
+"""How much a study will test, before anything is trained.
+
+Comes in: the study, and the index of an earlier call where there is one. Goes out: the number of images,
+groups or folds that its comparison will count, as far as it is known.
+"""
+
+from pathlib import Path
+
+import pandas as pd
+
+from stratagem.core.errors import DataError
+from stratagem.data.demo import DOMAINS
+from stratagem.data.sample import find, read_sheet
+from stratagem.data.split import units
+from stratagem.study.declaration import Study
+
+__all__ = ["units_tested"]
+
+
+def units_tested(study: Study, index: Path, demo: str) -> tuple[str, int] | None:
+    """What a study's comparison counts, and how many of them it will test.
+
+    Parameters
+    ----------
+    study : Study
+    index : path
+        Of an earlier call, which knows duplicates; else the names of the files are counted.
+    demo : str
+        The folder below which the workflow makes the demo's images; these need not be there yet.
+
+    Returns
+    -------
+    (str, int) or None
+        ``fold``, ``group`` or ``image``, and their number. None where the files make no samples: what is
+        wrong with them is the index's to say.
+    """
+    if study.folds > 1:
+        return "fold", study.folds
+    try:
+        table = _indexed(index) if index.is_file() else _named(study, demo)
+    except DataError:
+        return None
+    if table.empty:
+        return None
+    own = table.loc[table["part"] == "test", "unit"].nunique()
+    count = own or max(1, round(study.split.test * table["unit"].nunique()))
+    return ("image" if table["unit"].is_unique else "group"), count
+
+
+def _indexed(index: Path) -> pd.DataFrame:
+    samples = pd.read_parquet(index, columns=["sample", "group", "cluster", "part"])
+    return samples.assign(unit=units(samples).to_numpy())
+
+
+def _named(study: Study, demo: str) -> pd.DataFrame:
+    if study.sheet is None and study.images is not None and Path(study.images).is_relative_to(demo):
+        domain = DOMAINS[Path(study.images).parent.name]
+        return pd.DataFrame({"unit": range(domain.images), "part": None})
+    if study.sheet is not None:
+        found = read_sheet(study.sheet, study.split.group, study.split.part)
+    else:
+        assert study.images is not None and study.masks is not None
+        found = find(study.images, study.masks, study.mask_name, study.split.group, study.split.part)
+    return pd.DataFrame([(one.group, one.part) for one in found.samples], columns=["unit", "part"])
