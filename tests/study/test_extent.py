@@ -70,6 +70,15 @@ def test_an_index_knows_of_duplicates(tmp_path):
 
 def test_folders_without_samples_say_nothing(tmp_path):
     """What is wrong with them is told where they are read."""
-    for path in (tmp_path / "masks").iterdir():
+    for path in (tmp_path / "images").iterdir():
         path.unlink()
     assert _tested(_study()) is None
+    assert _tested(_study(images="nowhere")) is None
+
+
+def test_masks_beside_their_images_are_not_counted(tmp_path):
+    """One folder of both: half of the files are images."""
+    for path in (tmp_path / "masks").iterdir():
+        path.rename(tmp_path / "images" / f"{path.stem}_mask.png")
+    study = _study(masks="images", mask_name="{stem}_mask", split={"test": 0.3})
+    assert _tested(study) == ("image", 3)
