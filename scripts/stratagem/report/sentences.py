@@ -135,8 +135,8 @@ def failures(runs: pd.DataFrame) -> str:
     bound = f"{100 * may_fail(most, each):.0f} %"
     told = f"Collapsed: {', '.join(named)}." if named else "No run collapsed."
     return (
-        f"{told} An interval covers no failure that it has not sampled: {most} of {each} "
-        f"run{'s' * (each != 1)} of a strategy still allow that up to {bound} of new ones fail."
+        f"{told} An interval covers no failure that it has not sampled: where {most} of a strategy's {each} "
+        f"run{'s' * (each != 1)} collapsed, up to {bound} of new ones may."
     )
 
 
