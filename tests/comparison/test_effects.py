@@ -269,6 +269,21 @@ def test_with_folds_one_seed_has_an_interval():
     assert (row["seeds"], row["units"]) == (1, 4) and np.isfinite([row["low"], row["high"], row["p"]]).all()
 
 
+def test_a_class_of_one_fold_alone_has_no_interval():
+    """A rare class may be tested in a single fold; the others, and the verdict, stand."""
+    rows = [
+        counted(name, seed, image, 0.8 - 0.1 * (name == "b") * (image == "x"), number, fold)
+        for name in "ab"
+        for seed in (1, 2)
+        for fold, image in enumerate("xyz")
+        for number in ((1, 2) if image == "x" else (1,))
+    ]
+    found = compared(as_evaluation(rows), {"b": "a"}, classes=["background", "cell", "rare"])
+    found = found.set_index(["metric", "class"])
+    assert found.loc[("dice", "rare"), "units"] == 1 and np.isnan(found.loc[("dice", "rare"), "low"])
+    assert np.isfinite(found.loc[("dice", "mean"), "low"])
+
+
 def test_folds_of_unequal_size_weigh_the_same():
     """A fold of five images is one unit, as one of seven is; its images are averaged first."""
     dice = scattered({"a": 0.01, "b": 0.05}, images=12)

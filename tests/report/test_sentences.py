@@ -201,11 +201,13 @@ def _runs(*collapsed: tuple[str, int], seeds=3, folds=1) -> pd.DataFrame:
 def test_failures_are_listed_with_what_they_allow():
     """Which runs, and how often a new one may fail for all that is known."""
     assert failures(_runs()) == (
-        "No run collapsed. An interval covers no failure that it has not sampled: where 0 of a strategy's 3 runs "
+        "No run collapsed. An interval covers no failure that it has not sampled: where 0 of a strategy's 3 "
+        "runs "
         "collapsed, up to 63 % of new ones may."
     )
     assert failures(_runs(("b", 2))).startswith(
-        "Collapsed: b (seed 2). An interval covers no failure that it has not sampled: where 1 of a strategy's"
+        "Collapsed: b (seed 2). An interval covers no failure that it has not sampled: where 1 of a "
+        "strategy's"
     )
     assert failures(_runs(("b", 2), folds=2)).startswith("Collapsed: b (fold 0, seed 2), b (fold 1, seed 2).")
     assert "where 0 of a strategy's 1 run collapsed, up to 95 %" in failures(_runs(seeds=1))

@@ -87,10 +87,8 @@ def family(endpoint: Endpoint, references: dict[str, str]) -> Scatter | None:
     """
     differences = endpoint.differences(references)
     if endpoint.unit == "fold":  # its networks share their training images: one replicate a fold
-        differences = differences.mean(axis=1)[..., None]
-    elif min(differences.shape[1:]) < 2:
-        return None
-    return scatter(differences)
+        return scatter(differences.mean(axis=1)[..., None]) if len(endpoint.units) > 1 else None
+    return scatter(differences) if min(differences.shape[1:]) > 1 else None
 
 
 def pairs(endpoint: Endpoint | None, references: dict[str, str]) -> pd.DataFrame:
@@ -144,7 +142,7 @@ def _decisions(
     endpoint: Endpoint, found: Scatter | None, design: Design, comparisons: int
 ) -> list[_Decision]:
     if found is None:
-        lacking = "one seed" if len(endpoint.seeds) < 2 else "one unit"
+        lacking = "one seed" if len(endpoint.seeds) < 2 and endpoint.unit != "fold" else "one unit"
         return [_Decision(limit=lacking)] * len(design.references)
     half, inner = (found.half(level * one_tail(comparisons)) for level in (1, 2))
     answers = verdicts(found, comparisons, design.margin)
