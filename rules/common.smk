@@ -264,6 +264,7 @@ def say_what_other_code_made():
         print(said, file=sys.stderr)
 
 
+@functools.cache
 def expected_shape():
     """The seeds and units that will be compared, as far as the files tell; None where they do not."""
     found = units_tested(STUDY, Path(RESULTS, "index.parquet"), DEMO)

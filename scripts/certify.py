@@ -20,5 +20,7 @@ with running(snakemake):
         print(fault, file=sys.stderr)
     stored = Stored(found, results / "index.parquet", {}, {}, Path(params.precedent))
     table = certify(stored, Design(**params.design).without(left_out), params.shape)
-    write_tables({"certificate": table}, Path(params.folder))
-    print(table.to_string(index=False), f"Table: {params.folder}/certificate.csv", sep="\n", file=sys.stderr)
+    write_tables({"certified": table}, Path(params.folder))
+    told = "Nothing to simulate: no strategy is compared, or one seed or unit gives no interval."
+    print(told if table.empty else table.to_string(index=False), file=sys.stderr)
+    print(f"Table: {params.folder}/certified.csv", file=sys.stderr)

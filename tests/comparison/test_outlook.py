@@ -21,7 +21,7 @@ from stratagem.comparison.simulation import Shape
 def test_a_small_study_is_told_what_it_sees(shape, told):
     """One or two seeds, few units, with the figure, and what would see the effect that is named."""
     said = outlook(shape, 5, 0.03)
-    assert said.startswith(f"What this study can see: {told}")
+    assert said.startswith(f"What this study can see, assuming the scatter of published studies: {told}")
     assert re.search(r"would see 0\.03\.$", said)
 
 

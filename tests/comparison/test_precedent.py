@@ -103,5 +103,27 @@ def test_records_of_older_versions_have_no_lineage(tmp_path):
     """What they do not tell is not compared, and nothing fails."""
     records = [{key: value for key, value in one.items() if key != "lineage"} for one in _records()]
     now = named(design_of(REFERENCES), records)
-    assert now["split"] == "folds 1"
-    assert changes(first_named(tmp_path / "first.json", now), now).empty
+    first = first_named(tmp_path / "first.json", now)
+    assert changes(first, now).empty
+    assert "split" not in set(changes(first, named(design_of(REFERENCES), _records()))["what"])
+
+
+@pytest.mark.parametrize(
+    ("lineage", "what"),
+    [
+        ({"augmentation": {"rotation": 90}}, ["how baseline is trained", "how resize is trained"]),
+        ({"files": "0ther"}, ["images"]),
+    ],
+)
+def test_what_a_name_stands_for_may_change_too(tmp_path, lineage, what):
+    """An augmentation tuned under its name, or other images in the same folder."""
+    before = {"augmentation": {"rotation": 10}, "files": "f00d"}
+    first = first_named(tmp_path / "first.json", named(design_of(REFERENCES), _records(**before)))
+    now = named(design_of(REFERENCES), _records(**before | lineage))
+    assert sorted(changes(first, now)["what"]) == what
+
+
+def test_half_a_record_is_written_again(tmp_path):
+    """One of an earlier form, or cut short."""
+    (tmp_path / "first.json").write_text(json.dumps({"runs": named(design_of({}), _records())["runs"]}))
+    assert _changed(tmp_path / "first.json") == {}

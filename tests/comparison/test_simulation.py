@@ -1,5 +1,7 @@
 """Simulated studies: drawn with the scatter that they are said to have, and judged as real ones are."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -93,3 +95,32 @@ def test_what_is_assumed_is_unequal_as_published_studies_are():
         np.sqrt(population.seed_sd.min() * population.seed_sd.max())
     )
     assert population.scatter == "assumed"
+
+
+def test_equal_predictions_have_no_power_and_lend_none():
+    """Nothing could be found between them; the others' power is what it is without them."""
+    dice = scattered({"a": 0.02, "c": 0.02, "d": 0.02})
+    design = design_of(dict.fromkeys("bcd", "a"))
+    endpoint = endpoint_of(dice | {"b": dice["a"]})
+    table = certificate(measured(endpoint), shape_of(endpoint), design, 400).set_index("strategy")
+    assert np.isnan(table.loc["b", "power"]) and table.loc["b", "covered"] == 1
+    assert table.loc["all", "power"] == pytest.approx(table.loc[["c", "d"], "power"].mean())
+    same = endpoint_of({"a": dice["a"], "b": dice["a"]})
+    alone = certificate(measured(same), shape_of(same), design_of({"b": "a"}), 50)
+    assert alone["power"].isna().all() and (alone["covered"] == 1).all()
+
+
+def test_of_folds_each_strategy_keeps_its_own_scatter():
+    """One wild strategy among three does not make the calm ones wild."""
+    rng = np.random.default_rng(0)
+    effects = rng.normal(size=(3, 1, 300)) * np.array([0.01, 0.01, 0.05])[:, None, None]
+    dice = {name: np.clip(0.6 + one, 0, 1) for name, one in zip("abc", effects, strict=True)}
+    population = measured(endpoint_of(dice, folds=300))
+    assert population.seed_sd == pytest.approx([0.01, 0.01, 0.05], rel=0.35)
+
+
+def test_one_fold_with_foreground_has_no_scatter():
+    """Nothing is known of another one."""
+    endpoint = endpoint_of(scattered({"a": 0.01, "b": 0.01}), folds=2)
+    one = replace(endpoint, units=endpoint.units[:1], scores=endpoint.scores[..., :1])
+    assert measured(one) is None

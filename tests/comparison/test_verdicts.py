@@ -149,3 +149,12 @@ def test_the_range_of_seeds_mostly_holds_the_true_number(seeds, share):
         wanted = need(scatter(family), 0, 5, 0.03)
         held.append(wanted.seeds[0] <= true <= wanted.seeds[1])
     assert np.mean(held) >= share
+
+
+@given(st.floats(0.001, 0.1), st.floats(0.001, 0.2), st.integers(2, 12), st.integers(3, 200), st.booleans())
+def test_ranges_run_from_low_to_high(seed, unit, replicates, units, equality):
+    """Whatever the variances."""
+    now = _scatter(seed=seed**2, unit=unit**2, replicates=replicates, units=units)
+    wanted = need(now, 0, 5, 0.03, equality=equality)
+    assert wanted.seeds[0] <= wanted.seeds[1]
+    assert np.isnan(wanted.units).all() or wanted.units[0] <= wanted.units[1]

@@ -103,7 +103,8 @@ def test_what_would_settle_it_is_told_with_its_range():
     assert settling(row, 0.03, 0.01) == (
         "The seeds, more than the test images, make the interval wide: 3 seeds and 18 test images see an "
         "effect of "
-        "0.061 and more; 7 to 12 seeds would see 0.03; to show that it lies within ±0.01 would take 88 to "
+        "0.061 and more; 7 to 12 seeds would see 0.03; if there is none, to show that (within ±0.01) would "
+        "take 88 to "
         "140 test "
         "images with 8 to 31 seeds (with 18 no number of seeds is likely to do)."
     )
@@ -141,7 +142,7 @@ def test_of_folds_more_folds_are_asked_for():
     assert settling(row, 0.03, 0.01) == (
         "The folds make the interval wide: 3 folds of 3 seeds see an effect of 0.061 and more; 5 to 9 folds "
         "would see "
-        "0.03; to show that it lies within ±0.01 would take 20 to 51 folds."
+        "0.03; if there is none, to show that (within ±0.01) would take 20 to 51 folds."
     )
 
 
@@ -174,6 +175,7 @@ def test_the_certificate_is_one_line():
         "of the comparisons."
     )
     assert certified(pd.DataFrame([row])[:0]) is None
+    assert "An effect" not in certified(pd.DataFrame([row | {"power": np.nan}]))  # of equal predictions
 
 
 def test_what_was_named_otherwise_is_one_sentence():
@@ -217,10 +219,16 @@ def test_a_class_that_no_run_finds_has_a_sentence():
     """With what it is of the pixels, and what that does to the comparison."""
     table = pd.DataFrame({"class": ["crack"], "share": [0.0031]})
     assert unfound(table) == [
-        "No run finds crack (0.31 % of the test pixels): it counts nothing in any mean, so what is compared "
-        "are the "
-        "other classes."
+        "No run finds crack (0.31 % of the test pixels): it scores about 0 for every strategy, which makes "
+        "all differences of the mean smaller."
     ]
+
+
+def test_more_is_more_than_there_is():
+    """A range begins above the seeds at hand; an effect within the margin is not planned for."""
+    row = _row(effect_seeds_low=2.0, effect_seeds_high=11.0)
+    assert "; 4 to 11 seeds would see 0.03." in settling(row, 0.03, 0.01)
+    assert "would see" not in settling(row, 0.03, 0.05)
 
 
 @pytest.mark.parametrize(
@@ -229,6 +237,7 @@ def test_a_class_that_no_run_finds_has_a_sentence():
         (31, 500, "resize took 31 steps, baseline 500 (1 / 16 as many)"),
         (1600, 500, "resize took 1600 steps, baseline 500 (3.2 times as many)"),
         (751, 500, "(1.5 times as many)"),
+        (200, 500, "(0.4 times as many)"),
         (250, 500, None),  # by half, not by more
         (750, 500, None),
         (500, 0, None),

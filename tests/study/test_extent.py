@@ -82,3 +82,9 @@ def test_masks_beside_their_images_are_not_counted(tmp_path):
         path.rename(tmp_path / "images" / f"{path.stem}_mask.png")
     study = _study(masks="images", mask_name="{stem}_mask", split={"test": 0.3})
     assert _tested(study) == ("image", 3)
+
+
+def test_a_damaged_index_stops_no_call(tmp_path):
+    """The rule that makes it says what is wrong; nothing is said here."""
+    (tmp_path / "index.parquet").write_bytes(b"PAR1")
+    assert _tested(_study()) is None

@@ -55,7 +55,7 @@ def _per_pixel(records: list[dict]) -> dict[str, float]:
     """Multiply-adds for each pixel, of each strategy's network."""
     found = {}
     for record in records:
-        with contextlib.suppress(KeyError):  # records of older versions say less
+        with contextlib.suppress(KeyError, TypeError):  # records of older versions say less
             recipe = record["recipe"]
             network, classes = recipe["strategy"]["network"], len(recipe["classes"])
             found[record["strategy"]] = multiply_adds(network, classes, **recipe["unet"])

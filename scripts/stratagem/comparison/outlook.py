@@ -46,7 +46,8 @@ def outlook(shape: Shape, comparisons: int, effect: float) -> str | None:
         if np.isfinite(least)
         else "give no interval, so no verdict"
     )
-    return f"What this study can see: {size} {sees}. {_advice(shape, comparisons, effect)}"
+    told = f"What this study can see, assuming the scatter of published studies: {size} {sees}."
+    return f"{told} {_advice(shape, comparisons, effect)}"
 
 
 def smallest_effect(shape: Shape, comparisons: int) -> float:

@@ -20,6 +20,7 @@ __all__ = ["CHANGES", "changes", "first_named", "named"]
 
 CHANGES = ["what", "first", "now", "since"]
 ABSENT = "none"
+UNTOLD = ""  # by records of older versions
 
 
 def named(design: Design, records: list[dict]) -> dict:
@@ -39,6 +40,7 @@ def named(design: Design, records: list[dict]) -> dict:
         "references": design.references,
         "split": _split(records[0]),
         "seeds": sorted({record["seed"] for record in records}),
+        "images": _images(records[0]),
         "recipes": {record["strategy"]: _digest(_recipe(record)) for record in records},
         "runs": sorted(_digest(record["recipe"]) for record in records),
     }
@@ -61,7 +63,7 @@ def first_named(path: Path, now: dict) -> dict:
     """
     try:
         first = json.loads(path.read_text(encoding="utf-8"))
-        if set(first["runs"]) & set(now["runs"]):
+        if first.keys() >= now.keys() and set(first["runs"]) & set(now["runs"]):
             return first
     except (OSError, ValueError, KeyError, TypeError):
         pass  # none yet, or nothing that can be read
@@ -85,6 +87,7 @@ def changes(first: dict, now: dict) -> pd.DataFrame:
         ("class", first["class"], now["class"]),
         ("margin", f"{first['margin']:g}", f"{now['margin']:g}"),
         ("split", first["split"], now["split"]),
+        ("images", first["images"], now["images"]),
         ("seeds", _listed(first["seeds"]), _listed(now["seeds"])),
     ]
     for strategy in {**first["references"], **now["references"]}:
@@ -93,19 +96,28 @@ def changes(first: dict, now: dict) -> pd.DataFrame:
     for strategy in first["recipes"].keys() & now["recipes"].keys():
         own = (one["recipes"][strategy] for one in (first, now))
         found.append((f"how {strategy} is trained", *own))
-    rows = [(*row, first["since"]) for row in found if row[1] != row[2]]
+    rows = [(*row, first["since"]) for row in found if UNTOLD not in row and row[1] != row[2]]
     return pd.DataFrame(sorted(rows), columns=CHANGES)
 
 
 def _recipe(record: dict) -> dict:
-    """What fixes all runs of a strategy alike."""
-    return {key: value for key, value in record["recipe"].items() if key not in ("fold", "seed")}
+    """What fixes all runs of a strategy alike: its keys, and what its resolution and the like stand for."""
+    own = {key: value for key, value in record["recipe"].items() if key not in ("fold", "seed")}
+    lineage = record.get("lineage", {})
+    return own | {key: value for key, value in lineage.items() if key not in ("split", "folds", "files")}
+
+
+def _images(record: dict) -> str:
+    """The digest of the raw files."""
+    return record.get("lineage", {}).get("files", UNTOLD)
 
 
 def _split(record: dict) -> str:
     """The split of a run, in the words of the config; records of older versions do not tell it."""
     lineage = record.get("lineage", {})
-    told = {key: value for key, value in (lineage.get("split") or {}).items() if value is not None}
+    if "split" not in lineage:
+        return UNTOLD
+    told = {key: value for key, value in lineage["split"].items() if value is not None}
     return _listed(f"{key} {value}" for key, value in {**told, "folds": lineage.get("folds", 1)}.items())
 
 

@@ -7,7 +7,7 @@ likeness stay as they are; the seeds' effects are normal, of each strategy's own
 run it is assumed (`assumed`), from published studies.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -172,8 +172,8 @@ def certificate(
     DataFrame
         Columns `CERTIFICATE`: a row a comparison, first one of all. ``false_verdict``: share of studies that
         call it (any of them) *helps* or *hurts* where nothing differs; ``covered``: whose interval (all of
-        whose) holds the truth; ``power``: that find the effect (mean over comparisons); each with its
-        standard error. Empty where there is nothing to compare or no interval.
+        whose) holds the truth; ``power``: that find the effect (mean over comparisons), NaN of equal
+        predictions; each with its standard error. Empty where there is nothing to compare or no interval.
     """
     if not design.references or not shape.has_interval:
         return pd.DataFrame(columns=CERTIFICATE)
@@ -181,7 +181,9 @@ def certificate(
     sizes = [min(BATCH, studies - done) for done in range(0, studies, BATCH)]
     parts = [_judged(population, shape, design, size, rng) for size in sizes]
     false, covered, found = (np.concatenate(part) for part in zip(*parts, strict=True))
-    rows = [(ALL, "", np.any(false, axis=1), np.all(covered, axis=1), found.mean(axis=1))]
+    apart = ~np.isnan(found[0])
+    both = found[:, apart].mean(axis=1) if apart.any() else found[:, 0]
+    rows = [(ALL, "", np.any(false, axis=1), np.all(covered, axis=1), both)]
     rows += [
         (strategy, reference, false[:, place], covered[:, place], found[:, place])
         for place, (strategy, reference) in enumerate(design.references.items())
@@ -195,14 +197,21 @@ def certificate(
 
 
 def _of_folds(endpoint: Endpoint, scores: np.ndarray, twins: list[int]) -> Population | None:
-    """Of folds: what is left of each fold's score beside the fold's and the strategy's own."""
+    """Of folds: each strategy's own variance, from the variances of the differences between any two.
+
+    V_ij = s_i + s_j, so the sum over j of V_ij is (K - 2) s_i + T, and T, the sum of all s, that of V / (2 (K
+    - 1)).
+    """
     strategies, folds = scores.shape
-    if strategies < 2:
+    if strategies < 2 or folds < 2:
         return None
-    left = scores - scores.mean(axis=1, keepdims=True)
-    left = left - left.mean(axis=0, keepdims=True)
-    deviations = np.sqrt((left**2).sum(axis=1) / (folds - 1) * strategies / (strategies - 1))
+    between = (scores[:, None] - scores[None]).var(axis=2, ddof=1)
+    if strategies == 2:
+        own = between.sum(axis=1) / 2
+    else:
+        own = (between.sum(axis=1) - between.sum() / (2 * (strategies - 1))) / (strategies - 2)
     nothing = np.zeros((strategies, 1, 1))
+    deviations = np.sqrt(np.maximum(own, 0))
     return Population(endpoint.strategies, deviations, nothing[:, 0], nothing, "measured", twins)
 
 
@@ -215,8 +224,10 @@ def _judged(population: Population, shape: Shape, design: Design, studies: int, 
     nothing = scatter(differences)
     called = verdicts(nothing, comparisons, design.margin)
     covered = np.abs(nothing.mean) <= nothing.half(one_tail(comparisons))
-    found = verdicts(scatter(differences + design.effect), comparisons, design.margin)
-    return np.isin(called, ("helps", "hurts")), covered, np.asarray(found == "helps")
+    found = verdicts(replace(nothing, mean=nothing.mean + design.effect), comparisons, design.margin)
+    # Strategies that make the same predictions have no effect that could be found.
+    power = np.where(nothing.identical, np.nan, found == "helps")
+    return np.isin(called, ("helps", "hurts")), covered, power
 
 
 def _share(holds: np.ndarray) -> tuple[float, float]:

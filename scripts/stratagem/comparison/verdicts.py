@@ -126,7 +126,8 @@ def need(scatter: Scatter, comparison: int, comparisons: int, size: float, *, eq
         enough = most[0] if np.isnan(most[1]) else np.inf
         return Need((least[0], enough), (np.nan, np.nan))
     fewest = one.units if np.isnan(least[1]) else least[1]
-    return Need((least[0], most[0]), (fewest, most[1]))
+    # With more units fewer seeds may do: the ends of the two ranges need not belong together.
+    return Need((min(least[0], most[0]), max(least[0], most[0])), (fewest, most[1]))
 
 
 def _equality(scatter: Scatter, comparisons: int, replicates: float, units: float) -> np.ndarray:

@@ -111,7 +111,8 @@ def render(stored: StoredStudy, page: Path, folder: Path) -> None:
 
 def _table(path: Path) -> pd.DataFrame:
     """A table with names as they were written: a strategy may be called 10, a class NA."""
-    names = dict.fromkeys(("strategy", "reference", "class", "control", "arm"), str)
+    names = dict.fromkeys(("strategy", "reference", "class", "control", "arm", "what", "first", "now"), str)
+    names |= dict.fromkeys(("source_predicts_only", "code"), str)
     return pd.read_csv(path, dtype=names, keep_default_na=False, na_values=[""])
 
 

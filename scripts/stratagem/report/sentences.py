@@ -65,10 +65,12 @@ def settling(row, effect: float, margin: float) -> str:
     if row.limit == "nothing":
         return NO_INTERVAL["nothing"]
     parts = [f"{_size(row, ' and ')} see an effect of {row.detectable:.2g} and more"]
-    if row.detectable > effect:
+    if row.detectable > effect > margin:
         parts.append(f"{_needed(row, 'effect')} would see {effect:g}")
     if row.verdict == "cannot tell yet" and margin > 0:
-        parts.append(f"to show that it lies within ±{margin:g} would take {_needed(row, 'margin')}")
+        parts.append(
+            f"if there is none, to show that (within ±{margin:g}) would take {_needed(row, 'margin')}"
+        )
     return f"{_limit(row)}{'; '.join(parts)}."
 
 
@@ -87,11 +89,11 @@ def certified(certificate: pd.DataFrame) -> str | None:
         name: f"{100 * row[name]:.1f} % (± {100 * row[f'{name}_error']:.1f})"
         for name in ("false_verdict", "covered", "power")
     }
+    seen = f" An effect of {row['effect']:g} was found in {shares['power']} of the comparisons."
     return (
         f"In {row['studies']:,} simulated studies of this size and scatter in which nothing differs, "
         f"{shares['false_verdict']} said helps or hurts of something, and all intervals held in "
-        f"{shares['covered']}. An effect of {row['effect']:g} was found in {shares['power']} of the "
-        "comparisons."
+        f"{shares['covered']}.{seen if row['power'] == row['power'] else ''}"
     )
 
 
@@ -149,8 +151,8 @@ def unfound(table: pd.DataFrame) -> list[str]:
         ``class, share``: of all test pixels.
     """
     return [
-        f"No run finds {row.name} ({100 * row.share:.2g} % of the test pixels): it counts nothing in any "
-        "mean, so what is compared are the other classes."
+        f"No run finds {row.name} ({100 * row.share:.3g} % of the test pixels): it scores about 0 for "
+        "every strategy, which makes all differences of the mean smaller."
         for row in table.rename(columns={"class": "name"}).itertuples()
     ]
 
@@ -165,11 +167,10 @@ def fewer_steps(row, reference) -> str | None:
     if not reference.steps > 0 or abs(row.steps / reference.steps - 1) <= FAR:
         return None
     ratio = row.steps / reference.steps
-    times = f"{ratio:.2g} times as many" if ratio > 1 else f"1 / {1 / ratio:.0f} as many"
+    times = f"{ratio:.2g} times" if ratio > 0.2 else f"1 / {1 / ratio:.0f}"
     return (
-        f"{row.strategy} took {row.steps:.0f} steps, {reference.strategy} {reference.steps:.0f} ({times}): "
-        "the verdict is of its batches and of its number of steps together. A budget in steps gives all as "
-        "many."
+        f"{row.strategy} took {row.steps:.0f} steps, {reference.strategy} {reference.steps:.0f} ({times} as "
+        "many): the verdict is of the number of steps too."
     )
 
 
@@ -201,10 +202,10 @@ def _needed(row, aim: str) -> str:
         for what in ("seeds", "units")
     )
     many = UNITS[row.unit][1]
-    if units is None:
-        return f"{seeds} seeds"
-    if seeds is None:
-        return f"{units} {many}"
+    if units is None or seeds is None:  # more of what there is
+        what, now = ("units", row.units) if seeds is None else ("seeds", row.seeds)
+        ends = (max(getattr(row, f"{aim}_{what}_{end}"), now + 1) for end in ("low", "high"))
+        return f"{_range(*ends)} {many if seeds is None else 'seeds'}"
     fewest, most = (getattr(row, f"{aim}_units_{end}") for end in ("low", "high"))
     if fewest == row.units:  # perhaps those that there are do
         units = f"up to {_rounded(most)}"

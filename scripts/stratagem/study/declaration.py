@@ -669,7 +669,8 @@ class Study(DataSet):
     split: Split = Field(Split(), description="Parts and groups.")
     folds: int = Field(1, ge=1, description="1: one split; k: k-fold cross-validation.")
     seeds: tuple[Seed, ...] = Field(
-        min_length=1, description="Each trains every strategy once; one gives no interval."
+        min_length=1,
+        description="Each trains every strategy once; one gives no interval, unless there are folds.",
     )
     budget: Budget = Field(description="What each run may use, the same for all.")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where networks run.")

@@ -38,7 +38,7 @@ def units_tested(study: Study, index: Path, demo: str) -> tuple[str, int] | None
         return "fold", study.folds
     try:
         table = _indexed(index) if index.is_file() else _named(study, demo)
-    except DataError:
+    except (DataError, ValueError, OSError):  # a damaged index stops no call here
         return None
     if table.empty:
         return None
