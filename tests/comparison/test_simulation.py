@@ -9,6 +9,7 @@ from comparing import design_of, endpoint_of, scattered
 from stratagem.comparison.simulation import CERTIFICATE, Shape, assumed, certificate, measured, shape_of
 
 FAMILY = dict.fromkeys("bcd", "a")
+SHAPE = Shape("image", 3, 50)
 
 
 def _variance(differences: np.ndarray) -> float:
@@ -52,7 +53,9 @@ def test_a_study_without_an_interval_has_no_scatter(shape):
     """Nothing is known of other seeds, or of other units; there is no certificate either."""
     endpoint = endpoint_of(scattered({"a": 0.02, "b": 0.02}, **shape))
     assert measured(endpoint) is None
-    table = certificate(assumed(["a", "b"]), shape_of(endpoint), design_of({"b": "a"}), 10)
+    table = certificate(
+        assumed(["a", "b"], shape_of(endpoint)), shape_of(endpoint), design_of({"b": "a"}), 10
+    )
     assert table.empty and list(table) == CERTIFICATE
 
 
@@ -74,22 +77,21 @@ def test_a_certificate_has_a_row_of_all_and_one_a_comparison():
 
 def test_a_certificate_shows_intervals_that_hold():
     """With the scatter that published studies have, 95 % of the families hold, and few cry help or hurt."""
-    row = certificate(assumed(["a", "b", "c", "d"]), Shape("image", 3, 50), design_of(FAMILY), 2000).iloc[0]
+    row = certificate(assumed(["a", "b", "c", "d"], SHAPE), SHAPE, design_of(FAMILY), 2000).iloc[0]
     assert row["covered"] >= 0.93 and row["false_verdict"] <= 0.07
 
 
 def test_the_same_seed_gives_the_same_certificate():
     """And another one another; so tables made anew are the same bytes."""
     one, again, other = (
-        certificate(assumed(["a", "b"]), Shape("image", 3, 20), design_of({"b": "a"}), 200, seed)
-        for seed in (0, 0, 1)
+        certificate(assumed(["a", "b"], SHAPE), SHAPE, design_of({"b": "a"}), 200, seed) for seed in (0, 0, 1)
     )
     assert one.equals(again) and not one.equals(other)
 
 
 def test_what_is_assumed_is_unequal_as_published_studies_are():
     """The first scatters by the middle of the range, the others by all of it."""
-    population = assumed(["a", "b", "c", "d", "e"])
+    population = assumed(["a", "b", "c", "d", "e"], SHAPE)
     assert population.seed_sd.max() / population.seed_sd.min() == pytest.approx(10)
     assert population.seed_sd[0] == pytest.approx(
         np.sqrt(population.seed_sd.min() * population.seed_sd.max())
@@ -124,3 +126,21 @@ def test_one_fold_with_foreground_has_no_scatter():
     endpoint = endpoint_of(scattered({"a": 0.01, "b": 0.01}), folds=2)
     one = replace(endpoint, units=endpoint.units[:1], scores=endpoint.scores[..., :1])
     assert measured(one) is None
+
+
+@pytest.mark.parametrize("folds", [3, 5, 20])
+def test_before_training_folds_hold_too(folds):
+    """Their means are drawn each for itself; more seeds leave less of the runs' scatter."""
+    names, shape = ["a", "b", "c", "d"], Shape("fold", 1, folds)
+    row = certificate(assumed(names, shape), shape, design_of(FAMILY), 2000).iloc[0]
+    assert row["covered"] >= 0.93 and row["false_verdict"] <= 0.07
+    assert (assumed(names, Shape("fold", 5, folds)).seed_sd < assumed(names, shape).seed_sd).all()
+
+
+def test_what_a_seed_does_to_all_strategies_alike_is_in_no_difference():
+    """Seeds that move all by 0.1 and each by 0.01: simulated differences scatter by the latter."""
+    rng = np.random.default_rng(0)
+    shared, own = rng.normal(0, 0.1, (1, 30, 1)), rng.normal(0, 0.01, (3, 30, 1))
+    dice = 0.5 + shared + own + rng.normal(0, 0.02, (3, 30, 40))
+    population = measured(endpoint_of(dict(zip("abc", np.clip(dice, 0, 1), strict=True))))
+    assert population.seed_sd == pytest.approx([0.01] * 3, rel=0.4)

@@ -7,12 +7,11 @@ page's own figures, from the runs, replace them.
 import numpy as np
 
 from stratagem.comparison.intervals import PRIOR_FREEDOM, Scatter
-from stratagem.comparison.simulation import LIKING_SD, RESIDUAL_SD, SEED_SDS, Shape
+from stratagem.comparison.simulation import FOLD_SD, LIKING_SD, RESIDUAL_SD, SEED_SDS, Shape
 from stratagem.comparison.verdicts import detectable
 
 __all__ = ["outlook", "smallest_effect"]
 
-FOLD_SD = 0.015  # of a strategy's effect from fold to fold
 SIZES = (3, 5, 8, 12, 20)  # seeds or folds that are advised
 LARGER = (20, 50, 100, 200, 500, 1000)  # units that are advised
 NAMES = {"image": "test image", "group": "group of test images", "fold": "fold", "seed": "seed"}

@@ -23,6 +23,7 @@ STUDIES = 1000
 BATCH = 50  # studies drawn at once, to bound memory
 SEED_SDS = (0.003, 0.03)  # of a strategy's mean over units: the range in published studies
 LIKING_SD, RESIDUAL_SD = 0.03, 0.04  # of a unit's score: by strategy, by run
+FOLD_SD = 0.015  # of a strategy's effect from fold to fold
 ASSUMED_UNITS = 200
 CERTIFICATE = [
     *("strategy", "reference", "scatter", "unit", "seeds", "units", "comparisons", "effect", "studies"),
@@ -128,7 +129,9 @@ def measured(endpoint: Endpoint) -> Population | None:
     residuals = centred - by_seed - by_unit
     residuals *= np.sqrt(seeds * units / ((seeds - 1) * (units - 1)))
     noise = (residuals**2).mean(axis=(1, 2))
-    seed_variance = np.maximum((by_seed**2).sum(axis=(1, 2)) / (seeds - 1) - noise / units, 0)
+    # What a seed does to all strategies alike is in no difference, so it is in no simulated one.
+    apart = (residuals[:, None] - residuals[None]).var(axis=(2, 3)) / units
+    seed_variance = _own_variances(np.maximum(_between(by_seed[..., 0]) - apart, 0))
     square = (by_unit**2).sum(axis=(1, 2)) / (units - 1)
     true = np.maximum(square - noise / seeds, 0)
     scale = np.sqrt(np.divide(true, square, out=np.zeros_like(square), where=square > 0))
@@ -136,19 +139,22 @@ def measured(endpoint: Endpoint) -> Population | None:
     return Population(endpoint.strategies, np.sqrt(seed_variance), of_units, residuals, "measured", twins)
 
 
-def assumed(strategies: list[str]) -> Population:
+def assumed(strategies: list[str], shape: Shape) -> Population:
     """The scatter of published studies, for one that has not run: unequal, as it is there.
 
-    The first strategy scatters by the middle of the range.
+    The first strategy scatters by the middle of the range. Of folds, their means do, over the study's seeds.
     """
-    count = len(strategies)
+    count, twins = len(strategies), list(range(len(strategies)))
     low, high = np.log(SEED_SDS)
     spread = np.exp(np.linspace(low, high, count)) if count > 1 else np.exp([(low + high) / 2])
     order = [count // 2, *(place for place in range(count) if place != count // 2)]
+    if shape.unit == "fold":
+        of_folds = np.sqrt(FOLD_SD**2 / 2 + spread[order] ** 2 / shape.seeds)
+        return _replicates_alone(strategies, of_folds, "assumed", twins)
     rng = np.random.default_rng(0)
     units = rng.normal(0, LIKING_SD, (count, ASSUMED_UNITS))
     residuals = rng.normal(0, RESIDUAL_SD, (count, 3, ASSUMED_UNITS))
-    return Population(strategies, spread[order], units, residuals, "assumed", list(range(count)))
+    return Population(strategies, spread[order], units, residuals, "assumed", twins)
 
 
 def certificate(
@@ -197,22 +203,35 @@ def certificate(
 
 
 def _of_folds(endpoint: Endpoint, scores: np.ndarray, twins: list[int]) -> Population | None:
-    """Of folds: each strategy's own variance, from the variances of the differences between any two.
-
-    V_ij = s_i + s_j, so the sum over j of V_ij is (K - 2) s_i + T, and T, the sum of all s, that of V / (2 (K
-    - 1)).
-    """
+    """Of folds: their means scatter by each strategy's own variance, and there is nothing beside."""
     strategies, folds = scores.shape
     if strategies < 2 or folds < 2:
         return None
-    between = (scores[:, None] - scores[None]).var(axis=2, ddof=1)
-    if strategies == 2:
-        own = between.sum(axis=1) / 2
-    else:
-        own = (between.sum(axis=1) - between.sum() / (2 * (strategies - 1))) / (strategies - 2)
-    nothing = np.zeros((strategies, 1, 1))
-    deviations = np.sqrt(np.maximum(own, 0))
-    return Population(endpoint.strategies, deviations, nothing[:, 0], nothing, "measured", twins)
+    deviations = np.sqrt(_own_variances(_between(scores)))
+    return _replicates_alone(endpoint.strategies, deviations, "measured", twins)
+
+
+def _replicates_alone(strategies: list[str], deviations, scatter: str, twins: list[int]) -> Population:
+    """A population of one unit that adds nothing: all scatter is of replicates."""
+    nothing = np.zeros((len(strategies), 1, 1))
+    return Population(strategies, deviations, nothing[:, 0], nothing, scatter, twins)
+
+
+def _between(means: np.ndarray) -> np.ndarray:
+    """The variances over replicates of the difference of any two strategies, (K, K), of means (K, S)."""
+    return (means[:, None] - means[None]).var(axis=2, ddof=1)
+
+
+def _own_variances(between: np.ndarray) -> np.ndarray:
+    """Each strategy's own variance, (K,), from those of differences, (K, K).
+
+    V_ij = s_i + s_j: the sum of a row is (K - 2) s_i + T, with T, the sum of all s, that of V / (2 (K - 1)).
+    """
+    strategies = len(between)
+    if strategies < 3:
+        return between.sum(axis=1) / 2
+    total = between.sum() / (2 * (strategies - 1))
+    return np.maximum((between.sum(axis=1) - total) / (strategies - 2), 0)
 
 
 def _judged(population: Population, shape: Shape, design: Design, studies: int, rng) -> tuple:

@@ -134,7 +134,8 @@ def certify(stored: Stored, design: Design, shape: dict | None) -> pd.DataFrame:
             remedy="`snakemake --cores 1 data` says how its files are understood.",
         )
     strategies = list(dict.fromkeys([*design.references.values(), *design.references]))
-    return certificate(assumed(strategies), Shape(**shape), design, studies=CERTIFIED)
+    size = Shape(**shape)
+    return certificate(assumed(strategies, size), size, design, studies=CERTIFIED)
 
 
 def write_tables(tables: dict[str, pd.DataFrame], folder: Path) -> None:
