@@ -104,10 +104,10 @@ def ranges(studies: int) -> pd.DataFrame:
 
     The effect is the one that ten seeds see at the number of units, so that the truth is ten.
     """
-    rows = []
+    rows, large = [], Cell("equal", 500, 4000, 5)
+    true = scatter(_equal(large, 1, np.random.default_rng(0)).differences[0])
     for seeds, units in product(SEEDS, UNITS):
         cell, rng = Cell("equal", seeds, units, 5), np.random.default_rng(FIRST_SEED)
-        true = scatter(_equal(cell, 1, np.random.default_rng(0), units=4000, seeds=500).differences[0])
         effect = float(np.median(detectable(true, cell.comparisons, TRULY, units)))
         wanted = [need(scatter(one), 0, cell.comparisons, effect) for one in _drawn(cell, studies, rng)]
         low, high = np.array([one.seeds for one in wanted]).T
@@ -178,9 +178,9 @@ def _of_batch(drawn: Drawn, cell: Cell) -> dict[str, np.ndarray]:
     apart = np.abs(now.mean - drawn.truth)
     half = now.half(level)
     # With folds, what others take for units are the images of all folds.
-    images = _unfolded(drawn, differences) if folds else drawn
+    images = _unfolded(drawn) if folds else drawn
     before, alone = _before(images), _of_images_alone(images.differences)
-    own = replace(now, seed=_own(differences, folds), prior=np.zeros_like(now.prior)).half(level)
+    own = replace(now, seed_variance=_own(differences, folds), prior=np.zeros_like(now.prior)).half(level)
     decided = np.abs(now.mean) + before > MARGIN
     found = {
         "held": (apart <= half).all(axis=1),
@@ -255,7 +255,7 @@ def _unequal(means: np.ndarray) -> np.ndarray:
     return chdtrc(strategies - 1, apart / correction) < 0.05
 
 
-def _unfolded(drawn: Drawn, differences: np.ndarray) -> Drawn:
+def _unfolded(drawn: "Folded") -> Drawn:
     """Scores of folds (n, K, S, F, images) as of one set of images."""
     shape = (*drawn.scores.shape[:3], -1)
     return Drawn(drawn.images.reshape(shape), drawn.own, drawn.other, drawn.truth)
@@ -280,9 +280,9 @@ def _images(
     return expit(difficulty + likes + noisy)
 
 
-def _runs(cell: Cell, studies: int, rng, deviations, seeds=None) -> np.ndarray:
+def _runs(cell: Cell, studies: int, rng, deviations) -> np.ndarray:
     """Effects of training runs, (n, K, S, 1)."""
-    effects = rng.normal(size=(studies, cell.comparisons + 1, seeds or cell.seeds, 1))
+    effects = rng.normal(size=(studies, cell.comparisons + 1, cell.seeds, 1))
     return effects * np.reshape(deviations, (1, -1, 1, 1))
 
 
@@ -291,9 +291,8 @@ def _nothing(scores: np.ndarray, cell: Cell) -> Drawn:
     return Drawn(scores, *_star(cell), np.zeros(cell.comparisons))
 
 
-def _equal(cell: Cell, studies: int, rng, **size) -> Drawn:
-    scores = _images(cell, studies, rng, **size)
-    return _nothing(scores + _runs(cell, studies, rng, SEED_SD, seeds=size.get("seeds")), cell)
+def _equal(cell: Cell, studies: int, rng) -> Drawn:
+    return _nothing(_images(cell, studies, rng) + _runs(cell, studies, rng, SEED_SD), cell)
 
 
 def _scattering(deviations: Callable[[int], np.ndarray]) -> Callable[..., Drawn]:
@@ -317,8 +316,7 @@ def _spread(count: int) -> np.ndarray:
 
 
 def _collapsing(alone: bool) -> Callable[..., Drawn]:
-    """One run of twenty fails, of all strategies or of the last one alone, and reaches a third of its
-    score."""
+    """One run of twenty fails, of all strategies or of the last alone, and reaches a third of its score."""
 
     def draw(cell: Cell, studies: int, rng) -> Drawn:
         scores = _images(cell, studies, rng) + _runs(cell, studies, rng, SEED_SD)

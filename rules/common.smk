@@ -14,6 +14,7 @@ from stratagem.core.errors import ConfigError
 from stratagem.core.provenance import sources
 from stratagem.data import raw
 from stratagem.data.demo import DOMAINS
+from stratagem.data.sample import image_files
 from stratagem.study import preflight, stored
 from stratagem.study.call import read_call
 from stratagem.study.declaration import HELD_MB, DataSource, RunSource
@@ -100,13 +101,19 @@ def dataset(wildcards):
 
 
 @functools.cache
+def files_in(folder):
+    """The image files of a folder, which is walked once a call."""
+    return list(image_files(folder))
+
+
+@functools.cache
 def fingerprint_of(root):
     """A digest of a user's raw files, found once a call; the demo's files follow from their rule instead."""
     places, record = list(DATASETS[root].places), Path(root, "raw.json")
     if any(map(is_demo, places)):
         return "demo"
     if PLANS_JOBS:
-        return raw.found(places, None if workflow.dryrun else record)
+        return raw.found(places, None if workflow.dryrun else record, files_in)
     return raw.remembered(places, record)
 
 
@@ -267,7 +274,7 @@ def say_what_other_code_made():
 @functools.cache
 def expected_shape():
     """The seeds and units that will be compared, as far as the files tell; None where they do not."""
-    found = units_tested(STUDY, Path(RESULTS, "index.parquet"), DEMO)
+    found = units_tested(STUDY, Path(RESULTS, "index.parquet"), DEMO, files_in)
     return found and Shape(found[0], len(STUDY.seeds), found[1])
 
 

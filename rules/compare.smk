@@ -103,7 +103,6 @@ rule certify:
         runtime=30,
     params:
         design=COMPARISON,
-        precedent=PRECEDENT,
         results=RESULTS,
         folder=STORED_TABLES,
         expected=lambda wildcards: [run.as_record() for run in expected_runs()],

@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from stratagem.comparison.design import Design
-from stratagem.comparison.tables import Stored, certify, usable, write_tables
+from stratagem.comparison.tables import certify, usable, write_tables
 from stratagem.core.errors import DataError
 from stratagem.core.job import running
 from stratagem.study.stored import Expected, told_of
@@ -18,8 +18,8 @@ with running(snakemake):
         found, left_out = [], []
     for fault in told_of(expected, found, left_out, params.source):
         print(fault, file=sys.stderr)
-    stored = Stored(found, results / "index.parquet", {}, {}, Path(params.precedent))
-    table = certify(stored, Design(**params.design).without(left_out), params.shape)
+    design = Design(**params.design).without(left_out)
+    table = certify(found, results / "index.parquet", design, params.shape)
     write_tables({"certified": table}, Path(params.folder))
     told = "Nothing to simulate: no strategy is compared, or one seed or unit gives no interval."
     print(told if table.empty else table.to_string(index=False), file=sys.stderr)

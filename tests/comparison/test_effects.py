@@ -313,7 +313,7 @@ def test_a_row_is_its_family_s_interval():
     """Low, high and the inner interval are mean and half-widths of the family, at their levels."""
     dice = scattered({"a": 0.01, "b": 0.02, "c": 0.001})
     references = {"b": "a", "c": "a"}
-    parts = family(endpoint_of(dice), references)
+    parts = family(endpoint_of(dice).differences(references), "image")
     found = primary(evaluation_of(dice), references)
     for level, low, high in ((1, "low", "high"), (2, "inner_low", "inner_high")):
         half = parts.half(level * one_tail(2))

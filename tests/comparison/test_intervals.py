@@ -43,7 +43,7 @@ def test_one_comparison_is_the_one_worked_by_hand():
     """
     found = scatter(np.array([[[1.0, 2, 3], [3, 4, 8]]]))
     assert (found.mean[0], found.prior[0]) == (3.5, 0)
-    assert (found.seed[0], found.unit[0]) == (pytest.approx(4.5), pytest.approx(2.5))
+    assert (found.seed_variance[0], found.unit_variance[0]) == (pytest.approx(4.5), pytest.approx(2.5))
     half = np.sqrt(stats.t.ppf(0.975, 1) ** 2 * 4.5 / 2 + stats.t.ppf(0.975, 2) ** 2 * 2.5 / 3)
     assert found.half(0.025)[0] == pytest.approx(half)
     assert found.error()[0] == pytest.approx(np.sqrt(18.5 / 6))
@@ -54,8 +54,8 @@ def test_the_parts_are_those_of_a_mixed_model():
     differences = [[0.021, 0.055, -0.010, 0.034, 0.080], [0.046, 0.071, 0.018, 0.049, 0.117]]
     differences += [[-0.004, 0.043, -0.031, 0.006, 0.058]]
     found = scatter(np.array([differences]))
-    assert found.unit[0] == pytest.approx(1.2316977e-3, rel=1e-4)
-    assert found.seed[0] == pytest.approx(5.1661462e-4 + 4.1783689e-5 / 5, rel=1e-4)
+    assert found.unit_variance[0] == pytest.approx(1.2316977e-3, rel=1e-4)
+    assert found.seed_variance[0] == pytest.approx(5.1661462e-4 + 4.1783689e-5 / 5, rel=1e-4)
     assert found.error()[0] == pytest.approx(0.020526324, rel=1e-4)
 
 
@@ -68,8 +68,8 @@ def test_a_family_draws_its_seed_variances_together_by_hand():
     found = scatter(np.repeat(lines[:, :, None], 4, axis=2))
     common = 256 ** (1 / 3) * np.exp(-psi(1))
     assert found.prior.tolist() == [1.0]
-    assert found.seed == pytest.approx((common + 2 * np.array([1, 4, 64])) / 3)
-    assert found.half(0.01) == pytest.approx(stats.t.ppf(0.99, 3) * np.sqrt(found.seed / 3))
+    assert found.seed_variance == pytest.approx((common + 2 * np.array([1, 4, 64])) / 3)
+    assert found.half(0.01) == pytest.approx(stats.t.ppf(0.99, 3) * np.sqrt(found.seed_variance / 3))
 
 
 @pytest.mark.parametrize(("comparisons", "prior"), [(1, 0), (2, 0.5), (3, 1), (5, 2), (12, 2)])
@@ -98,14 +98,14 @@ def test_units_that_agree_leave_the_t_interval_over_seeds():
 
 def test_a_unit_variance_is_never_negative():
     """Where units differ by less than chance, the seeds alone are left."""
-    assert scatter(np.array([[[1.0, -1, 0], [-1, 1, 0]]])).unit[0] == 0
+    assert scatter(np.array([[[1.0, -1, 0], [-1, 1, 0]]])).unit_variance[0] == 0
 
 
 def test_folds_are_replicates_of_one_column():
     """The means of four folds: Student's t on three degrees of freedom, and no second part."""
     folds = np.array([0.02, 0.05, -0.01, 0.03])
     found = scatter(folds[None, :, None])
-    assert (found.replicates, found.units, found.unit[0]) == (4, 1, 0)
+    assert (found.replicates, found.units, found.unit_variance[0]) == (4, 1, 0)
     known = stats.ttest_1samp(folds, 0)
     assert found.half(0.025)[0] == pytest.approx(
         known.confidence_interval(LEVEL).high - folds.mean(), rel=1e-5

@@ -252,21 +252,25 @@ def test_the_certificate_is_of_this_study_s_shape(runs, index):
     """Two seeds and two images, and no more simulated than takes a moment; more where they are asked for."""
     table = _tables(runs, index)["certificate"]
     assert table[["seeds", "units", "comparisons", "studies"]].values.tolist() == [[2, 2, 1, 1000]] * 2
-    more = certify(_stored(runs, index), DESIGN, None)
+    more = certify(runs, index, DESIGN, None)
     assert set(more["studies"]) == {10_000} and set(more["scatter"]) == {"measured"}
 
 
 def test_before_anything_has_run_a_certificate_assumes_a_scatter(index):
     """Of the shape that the study will have; where even that is not known I am told what to do."""
-    table = certify(_stored([], index), DESIGN, {"unit": "image", "seeds": 3, "units": 20})
+    table = certify([], index, DESIGN, {"unit": "image", "seeds": 3, "units": 20})
     assert table["strategy"].tolist() == ["all", "flipped"] and set(table["scatter"]) == {"assumed"}
     with pytest.raises(DataError, match="images and masks that make samples"):
-        certify(_stored([], index), DESIGN, None)
+        certify([], index, DESIGN, None)
 
 
-def test_a_class_that_no_run_finds_is_a_table(runs, index):
-    """None here; the columns stand anyway."""
-    assert _tables(runs, index)["unfound"].columns.tolist() == ["class", "share"]
+def test_a_class_that_no_run_finds_is_a_table(tmp_path, runs, index):
+    """None here; of runs that find nothing, the class, which covers all that is counted."""
+    assert _tables(runs, index)["unfound"].empty
+    blind = [
+        _store(tmp_path, strategy, seed, (0, 0)) for strategy in ("baseline", "flipped") for seed in (1, 2)
+    ]
+    assert _tables(blind, index)["unfound"].values.tolist() == [["cell", 1.0]]
 
 
 def test_a_study_without_foreground_has_tables(tmp_path, index):

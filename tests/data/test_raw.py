@@ -1,9 +1,11 @@
 """Raw files are walked once a call; its jobs read what it found."""
 
+from pathlib import Path
+
 import pytest
 
 from stratagem.data import raw
-from stratagem.data.sample import fingerprint
+from stratagem.data.sample import fingerprint, image_files
 
 
 @pytest.fixture
@@ -17,9 +19,9 @@ def walks(monkeypatch):
     """What was walked, in order."""
     seen = []
 
-    def counted(*places):
+    def counted(*places, **options):
         seen.append(places)
-        return fingerprint(*places)
+        return fingerprint(*places, **options)
 
     monkeypatch.setattr(raw, "fingerprint", counted)
     return seen
@@ -53,3 +55,10 @@ def test_without_a_record_that_fits_a_job_looks_itself(places, tmp_path, content
     if content is not None:
         (tmp_path / "raw.json").write_text(content)
     assert raw.remembered(places, tmp_path / "raw.json") == fingerprint(*places)
+
+
+def test_what_was_walked_already_is_not_walked_again(places, tmp_path):
+    """A caller's own listing gives the same digest; another one another."""
+    listed = {Path(place): list(image_files(Path(place))) for place in places}
+    assert raw.found(places, None, listed.__getitem__) == raw.found(places, None)
+    assert raw.found(places, None, lambda folder: listed[folder][1:]) != raw.found(places, None)

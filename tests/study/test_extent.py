@@ -5,6 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from stratagem.data.sample import image_files
 from stratagem.study.extent import units_tested
 from stratagem.study.reading import read_study
 
@@ -28,7 +29,7 @@ def _folders(tmp_path, monkeypatch):
 
 
 def _tested(study, index="index.parquet"):
-    return units_tested(study, Path(index), DEMO)
+    return units_tested(study, Path(index), DEMO, image_files)
 
 
 @pytest.mark.parametrize(

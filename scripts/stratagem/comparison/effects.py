@@ -5,7 +5,6 @@ differences, seeds by units (`stratagem.comparison.endpoints`). Intervals of the
 whole family at once; all else is marked "not adjusted", and each comparison stands for itself.
 """
 
-from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -18,32 +17,14 @@ from stratagem.comparison.verdicts import VERDICTS, detectable, limits, need, ve
 
 __all__ = ["COLUMNS", "compare", "family", "is_primary", "pairs"]
 
-NEEDS = [
-    f"{aim}_{what}_{end}"
-    for aim in ("effect", "margin")
-    for what in ("seeds", "units")
-    for end in ("low", "high")
-]
+AIMS = {"effect": False, "margin": True}  # what a study may be planned for; whether by showing equality
+ENDS = ("low", "high")
+INTERVAL = ["low", "high", "inner_low", "inner_high", "p"]
 COLUMNS = [
     *("strategy", "reference", "metric", "class", "unit", "seeds", "units"),
-    *("mean", "reference_mean", "difference", "low", "high", "inner_low", "inner_high", "p"),
-    *("verdict", "limit", "detectable"),
-    *NEEDS,
+    *("mean", "reference_mean", "difference", *INTERVAL, "verdict", "limit", "detectable"),
+    *(f"{aim}_{what}_{end}" for aim in AIMS for what in ("seeds", "units") for end in ENDS),
 ]
-
-
-@dataclass(frozen=True)
-class _Decision:
-    """What one comparison comes to; numbers are NaN where there is no interval."""
-
-    low: float = np.nan
-    high: float = np.nan
-    inner_low: float = np.nan
-    inner_high: float = np.nan
-    p: float = np.nan
-    verdict: str = VERDICTS[-1]
-    limit: str = ""
-    detectable: float = np.nan
 
 
 def is_primary(endpoint: Endpoint, design: Design) -> bool:
@@ -76,19 +57,21 @@ def compare(endpoints: list[Endpoint], design: Design) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def family(endpoint: Endpoint, references: dict[str, str]) -> Scatter | None:
+def family(differences: np.ndarray, unit: str) -> Scatter | None:
     """The parts of an endpoint's intervals; None where there are no two seeds and units, or no two folds.
 
     Parameters
     ----------
-    endpoint : Endpoint
-    references : dict
-        The reference of each strategy compared; one at least.
+    differences : float, (m, S, U)
+        Of each comparison.
+    unit : str
+        image, group or fold.
     """
-    differences = endpoint.differences(references)
-    if endpoint.unit == "fold":  # its networks share their training images: one replicate a fold
-        return scatter(differences.mean(axis=1)[..., None]) if len(endpoint.units) > 1 else None
-    return scatter(differences) if min(differences.shape[1:]) > 1 else None
+    if unit == "fold":  # its networks share their training images: one replicate a fold
+        differences = differences.mean(axis=1)[..., None]
+    elif differences.shape[2] < 2:
+        return None
+    return scatter(differences) if differences.shape[1] > 1 else None
 
 
 def pairs(endpoint: Endpoint | None, references: dict[str, str]) -> pd.DataFrame:
@@ -119,61 +102,61 @@ def _rows(endpoint: Endpoint, design: Design) -> list[dict]:
     if not design.references:
         return []
     primary = is_primary(endpoint, design)
-    found = family(endpoint, design.references)
     comparisons = len(design.references) if primary else 1
-    decided = _decisions(endpoint, found, design, comparisons)
-    differences = endpoint.differences(design.references).mean(axis=(1, 2))
-    rows = []
-    for place, (strategy, reference) in enumerate(design.references.items()):
-        row: dict[str, Any] = {"strategy": strategy, "reference": reference, "metric": endpoint.metric}
-        row |= {"class": endpoint.name, "unit": endpoint.unit}
-        row |= {"seeds": len(endpoint.seeds), "units": len(endpoint.units)}
-        row |= {"mean": endpoint.of(strategy).mean(), "reference_mean": endpoint.of(reference).mean()}
-        row |= {"difference": differences[place]} | asdict(decided[place])
-        if not primary:
-            row |= {"verdict": UNADJUSTED, "limit": "", "detectable": np.nan}
-        elif found is not None and np.isfinite(row["low"]):
-            row |= _needs(found, place, comparisons, design)
-        rows.append(row)
+    differences = endpoint.differences(design.references)
+    found = family(differences, endpoint.unit)
+    table = _means(endpoint, design.references).assign(
+        difference=differences.mean(axis=(1, 2)), **_decided(endpoint, found, comparisons, design.margin)
+    )
+    blind = (table["mean"] == 0) & (table["reference_mean"] == 0)  # no tie: neither finds anything
+    if found is not None:
+        table.loc[blind, [*INTERVAL, "detectable"]] = np.nan
+        table.loc[blind, ["verdict", "limit"]] = [VERDICTS[-1], "nothing found"]
+    if not primary:
+        table = table.assign(verdict=UNADJUSTED, limit="", detectable=np.nan)
+    rows = table.to_dict("records")
+    if primary and found is not None:
+        for place in np.flatnonzero(~blind):
+            rows[place] |= _needs(found, int(place), comparisons, design)
     return rows
 
 
-def _decisions(
-    endpoint: Endpoint, found: Scatter | None, design: Design, comparisons: int
-) -> list[_Decision]:
+def _means(endpoint: Endpoint, references: dict[str, str]) -> pd.DataFrame:
+    """What is compared, of how many seeds and units, and both means."""
+    table = pd.DataFrame({"strategy": list(references), "reference": list(references.values())})
+    size = {"seeds": len(endpoint.seeds), "units": len(endpoint.units)}
+    means = {
+        name: [endpoint.of(strategy).mean() for strategy in table[of]]
+        for name, of in (("mean", "strategy"), ("reference_mean", "reference"))
+    }
+    named: dict[str, Any] = {"metric": endpoint.metric, "class": endpoint.name, "unit": endpoint.unit}
+    return table.assign(**named, **size, **means)
+
+
+def _decided(endpoint: Endpoint, found: Scatter | None, comparisons: int, margin: float) -> dict[str, Any]:
+    """The columns of intervals and verdicts; the reason where there is no interval."""
     if found is None:
         lacking = "one seed" if len(endpoint.seeds) < 2 and endpoint.unit != "fold" else "one unit"
-        return [_Decision(limit=lacking)] * len(design.references)
+        return dict.fromkeys([*INTERVAL, "detectable"], np.nan) | {"verdict": VERDICTS[-1], "limit": lacking}
     half, inner = (found.half(level * one_tail(comparisons)) for level in (1, 2))
-    answers = verdicts(found, comparisons, design.margin)
-    limited, seen = limits(found, comparisons), detectable(found, comparisons)
-    return [
-        _Decision(
-            mean - half[place],
-            mean + half[place],
-            mean - inner[place],
-            mean + inner[place],
-            p_value(found, place, comparisons),
-            str(answers[place]),
-            str(limited[place]),
-            seen[place],
-        )
-        if endpoint.of(strategy).any() or endpoint.of(reference).any()
-        else _Decision(limit="nothing found")  # no tie: neither finds anything
-        for place, (mean, (strategy, reference)) in enumerate(
-            zip(found.mean, design.references.items(), strict=True)
-        )
-    ]
+    return {
+        "low": found.mean - half,
+        "high": found.mean + half,
+        "inner_low": found.mean - inner,
+        "inner_high": found.mean + inner,
+        "p": [p_value(found, place, comparisons) for place in range(len(found.mean))],
+        "verdict": verdicts(found, comparisons, margin),
+        "limit": limits(found, comparisons),
+        "detectable": detectable(found, comparisons),
+    }
 
 
 def _needs(found: Scatter, place: int, comparisons: int, design: Design) -> dict[str, float]:
     """The columns of what would settle a comparison; of folds all that counts is their number."""
     columns: dict[str, float] = {}
-    for aim, size, equality in (("effect", design.effect, False), ("margin", design.margin, True)):
-        wanted = need(found, place, comparisons, size, equality=equality)
-        seeds, units = wanted.seeds, wanted.units
-        if found.units == 1:
-            seeds, units = (np.nan, np.nan), wanted.seeds
-        values = dict(zip(NEEDS[:2], seeds, strict=True)) | dict(zip(NEEDS[2:4], units, strict=True))
-        columns |= {name.replace("effect", aim): value for name, value in values.items()}
+    for aim, equality in AIMS.items():
+        wanted = need(found, place, comparisons, getattr(design, aim), equality=equality)
+        sizes = {"seeds": wanted.seeds, "units": wanted.units} if found.units > 1 else {"units": wanted.seeds}
+        for what, ends in sizes.items():
+            columns |= {f"{aim}_{what}_{end}": size for end, size in zip(ENDS, ends, strict=True)}
     return columns

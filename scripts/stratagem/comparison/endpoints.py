@@ -20,7 +20,13 @@ from stratagem.comparison.design import PRIMARY_CLASS, RUN
 from stratagem.core.errors import DataError
 from stratagem.evaluation.metrics import per_class
 
-__all__ = ["Endpoint", "averaged", "endpoints", "kind_of_unit", "run_scores", "with_units"]
+__all__ = ["UNITS", "Endpoint", "averaged", "endpoints", "kind_of_unit", "run_scores", "with_units"]
+
+UNITS = {  # what one is called, and several are
+    "image": ("test image", "test images"),
+    "group": ("group of test images", "groups of test images"),
+    "fold": ("fold", "folds"),
+}
 
 
 @dataclass(frozen=True)

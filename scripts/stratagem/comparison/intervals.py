@@ -31,7 +31,7 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.special import psi, stdtrit
 
-__all__ = ["ALPHA", "LEVEL", "Scatter", "one_tail", "p_value", "quantile", "scatter"]
+__all__ = ["ALPHA", "LEVEL", "Scatter", "one_tail", "p_value", "prior_freedom", "quantile", "scatter"]
 
 LEVEL = 0.95
 ALPHA = 1 - LEVEL
@@ -48,10 +48,10 @@ class Scatter:
     ----------
     mean : float array
         Of the differences.
-    seed : float array
+    seed_variance : float array
         Variance of one replicate's mean difference, drawn towards the family's. A replicate is a seed, or a
         fold.
-    unit : float array
+    unit_variance : float array
         Variance of one unit's difference over seeds without number; 0 where replicates are folds.
     prior : float array, (..., 1)
         Degrees of freedom that the family lends.
@@ -63,8 +63,8 @@ class Scatter:
     """
 
     mean: np.ndarray
-    seed: np.ndarray
-    unit: np.ndarray
+    seed_variance: np.ndarray
+    unit_variance: np.ndarray
     prior: np.ndarray
     replicates: int
     units: int
@@ -81,14 +81,14 @@ class Scatter:
             Of the study thought of; infinity is allowed. Without them those of this one.
         """
         replicates, units = self._size(replicates, units)
-        by_seed = quantile(tail, self.prior + replicates - 1) * np.sqrt(self.seed / replicates)
-        by_unit = quantile(tail, max(units - 1, 1)) * np.sqrt(self.unit / units)
+        by_seed = quantile(tail, self.prior + replicates - 1) * np.sqrt(self.seed_variance / replicates)
+        by_unit = quantile(tail, max(units - 1, 1)) * np.sqrt(self.unit_variance / units)
         return np.hypot(by_seed, by_unit)
 
     def error(self, replicates: float | None = None, units: float | None = None) -> np.ndarray:
         """The standard errors of the means, of this study or one of another size."""
         replicates, units = self._size(replicates, units)
-        return np.sqrt(self.seed / replicates + self.unit / units)
+        return np.sqrt(self.seed_variance / replicates + self.unit_variance / units)
 
     def _size(self, replicates: float | None, units: float | None) -> tuple[float, float]:
         return self.replicates if replicates is None else replicates, self.units if units is None else units
@@ -97,6 +97,11 @@ class Scatter:
 def one_tail(comparisons: int) -> float:
     """The level of one tail of an interval that holds for some comparisons at once."""
     return ALPHA / 2 / comparisons
+
+
+def prior_freedom(comparisons) -> np.ndarray:
+    """The degrees of freedom that a family of some comparisons lends each of them."""
+    return np.clip((np.asarray(comparisons) - 1) / 2, 0, PRIOR_FREEDOM)
 
 
 def quantile(tail: float, freedom) -> np.ndarray:
@@ -179,7 +184,7 @@ def _parts(differences: np.ndarray, mean: np.ndarray) -> tuple[np.ndarray, np.nd
 def _drawn_together(own: np.ndarray, informs: np.ndarray, freedom: int) -> tuple[np.ndarray, np.ndarray]:
     """Seed variances drawn towards the geometric mean of those that inform, and the prior's weight."""
     count = informs.sum(axis=-1, keepdims=True)
-    prior = np.clip((count - 1) / 2, 0, PRIOR_FREEDOM)
+    prior = prior_freedom(count)
     logs = np.log(np.maximum(own, FLOOR)) - psi(freedom / 2) + np.log(freedom / 2)
     common = np.exp((logs * informs).sum(axis=-1, keepdims=True) / np.maximum(count, 1))
     return (prior * common + freedom * own) / (prior + freedom), prior

@@ -6,7 +6,8 @@ page's own figures, from the runs, replace them.
 
 import numpy as np
 
-from stratagem.comparison.intervals import PRIOR_FREEDOM, Scatter
+from stratagem.comparison.endpoints import UNITS
+from stratagem.comparison.intervals import Scatter, prior_freedom
 from stratagem.comparison.simulation import FOLD_SD, LIKING_SD, RESIDUAL_SD, SEED_SDS, Shape
 from stratagem.comparison.verdicts import detectable
 
@@ -14,7 +15,6 @@ __all__ = ["outlook", "smallest_effect"]
 
 SIZES = (3, 5, 8, 12, 20)  # seeds or folds that are advised
 LARGER = (20, 50, 100, 200, 500, 1000)  # units that are advised
-NAMES = {"image": "test image", "group": "group of test images", "fold": "fold", "seed": "seed"}
 
 
 def outlook(shape: Shape, comparisons: int, effect: float) -> str | None:
@@ -65,8 +65,8 @@ def smallest_effect(shape: Shape, comparisons: int) -> float:
         seed, unit, replicates = FOLD_SD**2 + seed / shape.seeds, 0.0, shape.units
     else:
         seed += 2 * RESIDUAL_SD**2 / shape.units
-    prior = np.array([min(PRIOR_FREEDOM, (comparisons - 1) / 2)])
     one = np.zeros(1)
+    prior = prior_freedom([comparisons])
     typical = Scatter(one, one + seed, one + unit, prior, replicates, shape.units, one > 0)
     return float(detectable(typical, comparisons)[0])
 
@@ -101,6 +101,5 @@ def _fewer(effect: float) -> str:
 
 
 def _counted(count: int, what: str) -> str:
-    one = NAMES.get(what, what)
-    many = one.replace("group", "groups") if what == "group" else f"{one}s"
+    one, many = UNITS.get(what, (what, f"{what}s"))
     return f"{count} {one if count == 1 else many}"

@@ -50,21 +50,6 @@ class Stored:
     round_trips: dict[str, Path]
     precedent: Path
 
-    def evaluation(self) -> pd.DataFrame:
-        """The counts of all runs."""
-        return self._all("evaluation")
-
-    def histories(self) -> pd.DataFrame:
-        """The histories of all runs."""
-        return self._all("history")
-
-    def records(self) -> list[dict]:
-        """The cost.json of every run."""
-        return [_read(folder / "cost.json") for folder in self.folders]
-
-    def _all(self, name: str) -> pd.DataFrame:
-        return pd.concat([pd.read_parquet(folder / f"{name}.parquet") for folder in self.folders])
-
 
 def make_tables(stored: Stored, design: Design, left_out: list[str] | None = None) -> dict[str, pd.DataFrame]:
     """The tables `stratagem.comparison.design.TABLES`, by name.
@@ -77,7 +62,8 @@ def make_tables(stored: Stored, design: Design, left_out: list[str] | None = Non
     left_out : list of str, optional
         Strategies that are not compared yet, since not all of their runs are stored.
     """
-    evaluation, histories, records = stored.evaluation(), stored.histories(), stored.records()
+    evaluation, histories = _all(stored.folders, "evaluation"), _all(stored.folders, "history")
+    records = [_read(folder / "cost.json") for folder in stored.folders]
     now = named(design, records)
     first = first_named(stored.precedent, now)
     design = design.without(left_out or [])
@@ -101,13 +87,15 @@ def make_tables(stored: Stored, design: Design, left_out: list[str] | None = Non
     }
 
 
-def certify(stored: Stored, design: Design, shape: dict | None) -> pd.DataFrame:
+def certify(folders: list[Path], index: Path, design: Design, shape: dict | None) -> pd.DataFrame:
     """How the comparison does on many simulated studies, of stored runs' scatter or before there are any.
 
     Parameters
     ----------
-    stored : Stored
-        Its folders are all runs of the strategies compared; or none, and the scatter is assumed.
+    folders : list of path
+        Of all runs of the strategies compared; or none, and the scatter is assumed.
+    index : path
+        The study's index, for the group of each sample.
     design : Design
     shape : dict or None
         What nothing has run of yet: see `stratagem.comparison.simulation.Shape`.
@@ -122,9 +110,9 @@ def certify(stored: Stored, design: Design, shape: dict | None) -> pd.DataFrame:
     DataError
         If nothing has run, and it is not known how much will be tested.
     """
-    if stored.folders:
-        groups = units(pd.read_parquet(stored.index))
-        found = endpoints(stored.evaluation(), groups, design.metric, design.classes)
+    if folders:
+        groups = units(pd.read_parquet(index))
+        found = endpoints(_all(folders, "evaluation"), groups, design.metric, design.classes)
         return _certified(next(found, None), design, studies=CERTIFIED)
     if shape is None:
         raise DataError(
@@ -203,6 +191,11 @@ def _certified(primary: Endpoint | None, design: Design, **options) -> pd.DataFr
     if primary is None or population is None:
         return pd.DataFrame(columns=CERTIFICATE)
     return certificate(population, shape_of(primary), design, **options)
+
+
+def _all(folders: list[Path], name: str) -> pd.DataFrame:
+    """One table of all runs."""
+    return pd.concat([pd.read_parquet(folder / f"{name}.parquet") for folder in folders])
 
 
 def _shown(value):

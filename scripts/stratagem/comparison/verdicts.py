@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.special import chdtri
+from scipy.special import chdtri, ndtri
 
 from stratagem.comparison.intervals import Scatter, one_tail
 
@@ -25,8 +25,8 @@ __all__ = ["POWER", "VERDICTS", "Need", "detectable", "limits", "need", "verdict
 
 VERDICTS = ("no difference", "helps", "hurts", "cannot tell yet")
 POWER = 0.8
-REACH = 0.8416  # standard errors beyond the half-width for that power
-REACH_BOTH = 1.2816  # of two one-sided tests that both have to hold
+REACH = float(ndtri(POWER))  # standard errors beyond the half-width for that power
+REACH_BOTH = float(ndtri((1 + POWER) / 2))  # of two one-sided tests that both have to hold
 ROUGH = 0.8  # level of the interval of a variance that a range is made from
 MOST_SEEDS = 1000
 MOST_UNITS = 1_000_000
@@ -77,7 +77,7 @@ def verdicts(scatter: Scatter, comparisons: int, margin: float) -> np.ndarray:
 def limits(scatter: Scatter, comparisons: int) -> np.ndarray:
     """What makes each interval wide: ``seeds``, ``units``, ``folds``; of equal predictions ``nothing``."""
     tail = one_tail(comparisons)
-    only_seeds = replace(scatter, unit=np.zeros_like(scatter.unit)).half(tail)
+    only_seeds = replace(scatter, unit_variance=np.zeros_like(scatter.unit_variance)).half(tail)
     larger = np.where(only_seeds**2 >= scatter.half(tail) ** 2 / 2, "seeds", "units")
     return np.where(scatter.identical, "nothing", larger if scatter.units > 1 else "folds")
 
@@ -117,14 +117,14 @@ def need(scatter: Scatter, comparison: int, comparisons: int, size: float, *, eq
     one = _one(scatter, comparison)
     seen = _equality if equality else detectable
 
-    def reach(of: Scatter, replicates: float, units: float) -> float:
-        return float(seen(of, comparisons, replicates, units)[0])
+    def enough(of: Scatter, replicates: float, units: float, share: float = 1) -> bool:
+        return bool(seen(of, comparisons, replicates, units)[0] <= size * share)
 
-    least, most = (_settled(_rough(one, upper=upper), size, reach) for upper in (False, True))
-    few = _settled(one, size, reach)
+    least, few, most = (
+        _settled(of, enough) for of in (_rough(one, upper=False), one, _rough(one, upper=True))
+    )
     if np.isnan(few[1]):  # seeds alone do, by the best estimate
-        enough = most[0] if np.isnan(most[1]) else np.inf
-        return Need((least[0], enough), (np.nan, np.nan))
+        return Need((least[0], most[0] if np.isnan(most[1]) else np.inf), (np.nan, np.nan))
     fewest = one.units if np.isnan(least[1]) else least[1]
     # With more units fewer seeds may do: the ends of the two ranges need not belong together.
     return Need((min(least[0], most[0]), max(least[0], most[0])), (fewest, most[1]))
@@ -137,7 +137,10 @@ def _equality(scatter: Scatter, comparisons: int, replicates: float, units: floa
 
 
 def _one(scatter: Scatter, place: int) -> Scatter:
-    kept = {name: getattr(scatter, name)[[place]] for name in ("mean", "seed", "unit", "identical")}
+    kept = {
+        name: getattr(scatter, name)[[place]]
+        for name in ("mean", "seed_variance", "unit_variance", "identical")
+    }
     return replace(scatter, **kept)
 
 
@@ -145,17 +148,18 @@ def _rough(scatter: Scatter, *, upper: bool) -> Scatter:
     """The same with variances at one end of their intervals."""
     level = (1 + ROUGH) / 2 if upper else (1 - ROUGH) / 2
     of_seeds, of_units = scatter.prior + scatter.replicates - 1, max(scatter.units - 1, 1)
-    seed = scatter.seed * of_seeds / chdtri(of_seeds, level)
-    return replace(scatter, seed=seed, unit=scatter.unit * of_units / chdtri(of_units, level))
+    seed = scatter.seed_variance * of_seeds / chdtri(of_seeds, level)
+    return replace(
+        scatter, seed_variance=seed, unit_variance=scatter.unit_variance * of_units / chdtri(of_units, level)
+    )
 
 
-def _settled(scatter: Scatter, size: float, reach: Callable[..., float]) -> tuple[float, float]:
+def _settled(scatter: Scatter, enough: Callable[..., bool]) -> tuple[float, float]:
     """The least number of seeds, with the least number of units where those there are never do (else NaN)."""
-    few = _least(MOST_SEEDS, lambda seeds: reach(scatter, seeds, scatter.units) <= size)
-    if reach(scatter, np.inf, scatter.units) <= size or scatter.units == 1:
-        return few, np.nan
-    units = _least(MOST_UNITS, lambda units: reach(scatter, np.inf, units) <= size / np.sqrt(2))
-    return _least(MOST_SEEDS, lambda seeds: reach(scatter, seeds, units) <= size), units
+    if scatter.units == 1 or enough(scatter, np.inf, scatter.units):
+        return _least(MOST_SEEDS, lambda seeds: enough(scatter, seeds, scatter.units)), np.nan
+    units = _least(MOST_UNITS, lambda units: enough(scatter, np.inf, units, np.sqrt(0.5)))
+    return _least(MOST_SEEDS, lambda seeds: enough(scatter, seeds, units)), units
 
 
 def _least(most: int, holds: Callable[[int], bool]) -> float:

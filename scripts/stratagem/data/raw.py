@@ -8,12 +8,12 @@ import json
 from pathlib import Path
 
 from stratagem.core.files import write_json
-from stratagem.data.sample import fingerprint
+from stratagem.data.sample import Files, fingerprint
 
 __all__ = ["found", "remembered"]
 
 
-def found(places: list[str], record: Path | None) -> str:
+def found(places: list[str], record: Path | None, files: Files | None = None) -> str:
     """Walk the folders, or read the sheet.
 
     Parameters
@@ -22,13 +22,15 @@ def found(places: list[str], record: Path | None) -> str:
         Folders, and sheets.
     record : path or None
         Where the digest is written down for the jobs; None where no job will be started.
+    files : function, optional
+        For a caller that has walked the folders already, see `stratagem.data.sample.fingerprint`.
 
     Returns
     -------
     str
         12 hexadecimal digits, see `stratagem.data.sample.fingerprint`.
     """
-    digest = fingerprint(*places)
+    digest = fingerprint(*places, files=files)
     if record is not None and _recorded(places, record) != digest:
         write_json({"places": places, "files": digest}, record)
     return digest

@@ -19,7 +19,7 @@ import os
 import re
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -32,6 +32,7 @@ from stratagem.data.image import EXTENSIONS, Reading, read_image
 from stratagem.data.labels import Encoding, RawMask, read_mask, to_classes, unite
 
 __all__ = [
+    "Files",
     "Found",
     "Sample",
     "find",
@@ -53,6 +54,7 @@ USUAL += ("{stem}_seg", "{stem}_segmentation", "{stem}_gt", "{stem}_*", "{stem}/
 COLUMNS = ("image", "mask", "group", "part", "pixel_size")  # of a sheet
 MEANT = {"split": "part", "set": "part", "subset": "part", "patient": "group", "label": "mask"}
 NAMED = 3  # images that a reason names
+Files = Callable[[Path], Iterable[tuple[str, Path]]]  # from a folder to its image files, as `image_files`
 
 
 @dataclass(frozen=True)
@@ -219,7 +221,7 @@ def problem_of(error: DataError) -> tuple[str, str]:
     return error.where, f"expected {error.expected}, but found {error.found}. {error.remedy}"
 
 
-def fingerprint(*places: str) -> str:
+def fingerprint(*places: str, files: Files | None = None) -> str:
     """A digest of the path, size and time of every image file below some folders or listed in a sheet.
 
     Parameters
@@ -227,6 +229,8 @@ def fingerprint(*places: str) -> str:
     *places : path
         Folders, and sheets (any place that is no folder). Of a sheet, it and every image and mask it lists
         count.
+    files : function, optional
+        From a folder to what `image_files` gives, for a caller that has walked it already.
 
     Returns
     -------
@@ -238,9 +242,9 @@ def fingerprint(*places: str) -> str:
     DataError
         If a sheet cannot be read, lacks a column or has an unknown one.
     """
-    digest = hashlib.sha256()
+    digest, files = hashlib.sha256(), files or image_files
     for place in map(Path, places):
-        for name, path in image_files(place) if place.is_dir() else _sheet_files(place):
+        for name, path in files(place) if place.is_dir() else _sheet_files(place):
             if path.is_file():  # not a broken link
                 status = path.stat()
                 digest.update(f"{name}{path.suffix}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())

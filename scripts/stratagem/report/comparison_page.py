@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from stratagem.comparison.design import PRIMARY_CLASS, RUN, TABLES, UNADJUSTED
+from stratagem.comparison.endpoints import UNITS
 from stratagem.comparison.savings import taught, told_saving, worth
 from stratagem.core.files import replacing_folder, write_text
 from stratagem.data.sample import read_sample
@@ -95,7 +96,7 @@ def render(stored: StoredStudy, page: Path, folder: Path) -> None:
         version=stored.version,
         metric=NAMES[stored.metric],
         metrics=NAMES,
-        unit=sentences.UNITS[_unit(tables)],
+        unit=UNITS[_unit(tables)],
         few_steps=FEW_STEPS,
         strategies=_strategies(stored.study),
         figures=drawn,
@@ -328,7 +329,7 @@ def _order(loader: dict) -> str:
 
 def _figures(stored: StoredStudy, tables: dict, evaluation: pd.DataFrame) -> dict[str, str]:
     """Every figure as SVG, by name."""
-    runs, unit = tables["runs"], sentences.UNITS[_unit(tables)]
+    runs, unit = tables["runs"], UNITS[_unit(tables)]
     histories = pd.concat([pd.read_parquet(run / "history.parquet") for run in stored.runs])
     means = runs.groupby("strategy")["score"].mean()
     costs, metric = tables["costs"], NAMES[stored.metric]

@@ -3,16 +3,12 @@
 import numpy as np
 import pandas as pd
 
+from stratagem.comparison.endpoints import UNITS
 from stratagem.comparison.failures import may_fail
 from stratagem.evaluation.metrics import METRICS
 
-__all__ = ["UNITS", "certified", "changed", "failures", "fewer_steps", "sentence", "settling", "unfound"]
+__all__ = ["certified", "changed", "failures", "fewer_steps", "sentence", "settling", "unfound"]
 
-UNITS = {
-    "image": ("test image", "test images"),
-    "group": ("group of test images", "groups of test images"),
-    "fold": ("fold", "folds"),
-}
 VERDICTS = {
     "helps": "{} helps against {}",
     "hurts": "{} hurts against {}",
@@ -197,25 +193,29 @@ def _limit(row) -> str:
 
 def _needed(row, aim: str) -> str:
     """The size of a study that would do."""
-    seeds, units = (
-        _range(getattr(row, f"{aim}_{what}_low"), getattr(row, f"{aim}_{what}_high"))
-        for what in ("seeds", "units")
-    )
+    seeds, units = _ends(row, aim, "seeds"), _ends(row, aim, "units")
     many = UNITS[row.unit][1]
-    if units is None or seeds is None:  # more of what there is
-        what, now = ("units", row.units) if seeds is None else ("seeds", row.seeds)
-        ends = (max(getattr(row, f"{aim}_{what}_{end}"), now + 1) for end in ("low", "high"))
-        return f"{_range(*ends)} {many if seeds is None else 'seeds'}"
-    fewest, most = (getattr(row, f"{aim}_units_{end}") for end in ("low", "high"))
-    if fewest == row.units:  # perhaps those that there are do
-        units = f"up to {_rounded(most)}"
-    return f"{units} {many} with {seeds} seeds (with {row.units} no number of seeds is likely to do)"
+    if np.isnan(units[0]):
+        return f"{_range(*_beyond(row.seeds, seeds))} seeds"
+    if np.isnan(seeds[0]):  # of folds
+        return f"{_range(*_beyond(row.units, units))} {many}"
+    # The least may be what there is already.
+    told = f"up to {_rounded(units[1])}" if units[0] == row.units else _range(*units)
+    return f"{told} {many} with {_range(*seeds)} seeds (with {row.units} no number of seeds is likely to do)"
 
 
-def _range(low: float, high: float) -> str | None:
-    """From and to, large numbers rounded; None where there are none."""
-    if np.isnan(low):
-        return None
+def _ends(row, aim: str, what: str) -> tuple[float, float]:
+    """From how many to how many are needed; NaN where those that there are do."""
+    return getattr(row, f"{aim}_{what}_low"), getattr(row, f"{aim}_{what}_high")
+
+
+def _beyond(now: int, ends: tuple[float, float]) -> tuple[float, float]:
+    """The part of a range that is more than there is."""
+    return max(ends[0], now + 1), max(ends[1], now + 1)
+
+
+def _range(low: float, high: float) -> str:
+    """From and to, large numbers rounded."""
     if np.isinf(low):
         return "more than 1,000"
     if np.isinf(high):

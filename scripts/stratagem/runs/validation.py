@@ -44,15 +44,13 @@ def validation(recipe: Recipe, inputs: Inputs) -> Callable[[torch.nn.Module, Exe
         return None
     images = HeldOut(rows, len(recipe.classes), HELD_MB)
 
-    @functools.cache  # what a prediction takes is reckoned once for each way to compute
+    # What a prediction takes is reckoned once a model and way to compute, not at each validation.
+    @functools.lru_cache(maxsize=1)
     def predict(model: torch.nn.Module, execution: Execution) -> Predictor:
         return predictor(model, recipe, inputs, execution)
 
     def validate(model: torch.nn.Module, execution: Execution) -> dict:
-        looked = [
-            (look.sample, look.confusion)
-            for look in images.looks(predictor(model, recipe, inputs, execution))
-        ]
+        looked = [(look.sample, look.confusion) for look in images.looks(predict(model, execution))]
         table = pd.concat([as_counts(sample, matrix) for sample, matrix in looked])
         table = table.assign(strategy=recipe.name, fold=recipe.fold, seed=recipe.seed)
         scores = {f"val_{metric}": per_image(table, metric)["score"].mean() for metric in METRICS}

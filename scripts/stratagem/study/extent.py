@@ -10,14 +10,14 @@ import pandas as pd
 
 from stratagem.core.errors import DataError
 from stratagem.data.demo import DOMAINS
-from stratagem.data.sample import find, group_of, image_files, read_sheet
+from stratagem.data.sample import Files, Found, find, group_of, read_sheet
 from stratagem.data.split import units
 from stratagem.study.declaration import Study
 
 __all__ = ["units_tested"]
 
 
-def units_tested(study: Study, index: Path, demo: str) -> tuple[str, int] | None:
+def units_tested(study: Study, index: Path, demo: str, files: Files) -> tuple[str, int] | None:
     """What a study's comparison counts, and how many of them it will test.
 
     Parameters
@@ -27,6 +27,8 @@ def units_tested(study: Study, index: Path, demo: str) -> tuple[str, int] | None
         Of an earlier call, which knows duplicates; else the names of the files are counted.
     demo : str
         The folder below which the workflow makes the demo's images; these need not be there yet.
+    files : function
+        From a folder to its image files.
 
     Returns
     -------
@@ -37,7 +39,7 @@ def units_tested(study: Study, index: Path, demo: str) -> tuple[str, int] | None
     if study.folds > 1:
         return "fold", study.folds
     try:
-        table = _indexed(index) if index.is_file() else _named(study, demo)
+        table = _indexed(index) if index.is_file() else _named(study, demo, files)
     except (DataError, ValueError, OSError):  # a damaged index stops no call here
         return None
     if table.empty:
@@ -52,18 +54,24 @@ def _indexed(index: Path) -> pd.DataFrame:
     return samples.assign(unit=units(samples).to_numpy())
 
 
-def _named(study: Study, demo: str) -> pd.DataFrame:
-    if study.sheet is None and study.images is not None and Path(study.images).is_relative_to(demo):
-        domain = DOMAINS[Path(study.images).parent.name]
-        return pd.DataFrame({"unit": range(domain.images), "part": None})
+def _named(study: Study, demo: str, files: Files) -> pd.DataFrame:
+    """The unit and part of each sample, as the names of its files say."""
+    group, part = study.split.group, study.split.part
     if study.sheet is not None:
-        found = read_sheet(study.sheet, study.split.group, study.split.part)
-    else:
-        assert study.images is not None and study.masks is not None
-        images, masks = Path(study.images).resolve(), Path(study.masks).resolve()
-        if study.split.part is None and not images.is_relative_to(masks) and not masks.is_relative_to(images):
-            # Every file is an image: three times as fast as to pair each with its masks.
-            names = (name for name, _ in image_files(Path(study.images)))
-            return pd.DataFrame({"unit": [group_of(name, study.split.group) for name in names], "part": None})
-        found = find(study.images, study.masks, study.mask_name, study.split.group, study.split.part)
+        return _of(read_sheet(study.sheet, group, part))
+    assert study.images is not None and study.masks is not None
+    images, masks = Path(study.images), Path(study.masks)
+    if images.is_relative_to(demo):
+        return pd.DataFrame({"unit": range(DOMAINS[images.parent.name].images), "part": None})
+    if part is None and not _overlap(images.resolve(), masks.resolve()):
+        # Every file is an image: three times as fast as to pair each with its masks.
+        return pd.DataFrame({"unit": [group_of(name, group) for name, _ in files(images)], "part": None})
+    return _of(find(study.images, study.masks, study.mask_name, group, part))
+
+
+def _of(found: Found) -> pd.DataFrame:
     return pd.DataFrame([(one.group, one.part) for one in found.samples], columns=["unit", "part"])
+
+
+def _overlap(one: Path, other: Path) -> bool:
+    return one.is_relative_to(other) or other.is_relative_to(one)
