@@ -84,7 +84,13 @@ def _scatter(differences: np.ndarray) -> Scatter:
     ends = [ends for _, ends in RUNS.values()]
     unit = [_unit(variance, (high - low) / 2) for variance, (low, high) in zip(variances, ends, strict=True)]
     return Scatter(
-        found.mean, found.seed_variance, np.array(unit) * UNITS, found.prior, found.replicates, UNITS, found.identical
+        found.mean,
+        found.seed_variance,
+        np.array(unit) * UNITS,
+        found.prior,
+        found.replicates,
+        UNITS,
+        found.identical,
     )
 
 

@@ -16,6 +16,13 @@ TRAINING = "stratagem/training/loop.py"
 
 
 @SHARED
+def test_tests_that_share_a_study_run_in_one_process(request):
+    """Else the study is run once a process, and its tests edit two copies: pytest-xdist names the group."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        assert request.node.nodeid.endswith("@workflow")
+
+
+@SHARED
 def test_an_upgrade_says_what_it_costs_before_it_starts(finished):
     """The code of training changed: I am told how many runs, of how long, and how to keep them."""
     with edited(finished, TRAINING):
