@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from stratagem.data import duplicates
-from stratagem.data.duplicates import NEAR, alike, clusters, pairs, take_print
+from stratagem.data.duplicates import NEAR, Print, across, alike, clusters, pairs, take_print
 from stratagem.data.image import read_raw
 
 RICH = {"cells": 40, "ground": 60, "height": 120, "noise": 4}
@@ -114,6 +114,73 @@ def test_a_common_aperture_makes_no_copies(contrast, others):
     ]
 
 
+def _lines_in_a_disc(seed: int, radius: int = 44, shift: int = 0) -> np.ndarray:
+    """Four dark lines on grey in a disc on black, uint8 (96, 96)."""
+    rng = np.random.default_rng(seed)
+    picture, lines = 110 + rng.normal(0, 4, (96, 96)), np.zeros((96, 96), np.uint8)
+    for _ in range(4):
+        ends = rng.integers(0, 96, 4).tolist()
+        cv2.line(lines, ends[:2], ends[2:], 1)
+    rows, columns = np.indices((96, 96)) - 48
+    disc = (rows - shift) ** 2 + columns**2 < radius**2
+    return _bytes(np.where(disc, picture - 35 * lines, 0))
+
+
+def test_a_few_pictures_in_one_disc_are_different():
+    """Eight of eight: what they share is most of what is seen of them."""
+    assert _found(*map(_lines_in_a_disc, range(8))).empty
+    pictures = [*map(_lines_in_a_disc, range(8)), _as_jpeg(np.dstack([_lines_in_a_disc(3)] * 3))]
+    assert _found(*pictures)[["sample", "other"]].to_numpy().tolist() == [["d", "i"]]
+
+
+def test_five_apertures_are_not_five_pictures():
+    """Sixty pictures by five cameras, each with a disc of its own, are nearly sixty."""
+    cameras = [(44, 0), (36, 4), (40, -6), (30, 0), (46, 2)]
+    pictures = [_lines_in_a_disc(12 * n + k, *camera) for n, camera in enumerate(cameras) for k in range(12)]
+    linked = pairs([str(n) for n in range(60)], [take_print(picture) for picture in pictures])
+    assert clusters([str(n) for n in range(60)], linked).nunique() >= 48
+
+
+def test_a_common_frame_makes_no_copies():
+    """A white border with a scale bar around different pictures."""
+    pictures = [_cells(seed, **RICH) for seed in range(6)]
+    for picture in pictures:
+        picture[:12] = picture[-12:] = picture[:, :12] = picture[:, -12:] = 255
+        picture[70:74, 80:110] = 0
+    assert _found(*pictures).empty
+    assert len(_found(*pictures, _as_jpeg(pictures[0]))) == 1
+
+
+def test_the_same_pixels_alone_count_where_asked():
+    """With near copies left aside."""
+    picture = _cells(1, **RICH)
+    prints = [take_print(one) for one in (picture, picture.copy(), _as_jpeg(picture))]
+    assert pairs(list("abc"), prints, near=False)["kind"].tolist() == ["exact"]
+    assert pairs(list("abc"), prints)["kind"].tolist() == ["exact", "near", "near"]
+
+
+def test_copies_across_two_sets_are_found():
+    """Those between the sets, not those within one; names may be the same in both."""
+    one, other = [_cells(n, **RICH) for n in range(4)], [_cells(n, **RICH) for n in range(7, 10)]
+    other += [_as_jpeg(one[2]), other[0]]
+    tables = [
+        pd.DataFrame(
+            {"sample": list("abcde")[: len(ones)], "print": [take_print(p).as_bytes() for p in ones]}
+        )
+        for ones in (one, other)
+    ]
+    found = across(*tables)
+    assert found[["sample", "other", "kind"]].to_numpy().tolist() == [["c", "d", "near"]]
+
+
+def test_a_print_comes_back_from_its_bytes():
+    """As an index stores it."""
+    print_ = take_print(_cells(1, **RICH))
+    again = Print.from_bytes(print_.as_bytes())
+    assert again.digest == print_.digest and again.floor == pytest.approx(print_.floor)
+    np.testing.assert_array_equal(again.vector, print_.vector)
+
+
 def test_copies_of_some_pictures_have_nothing_in_common_with_the_rest():
     """Ten changed copies of each of six pictures are found, though each has nine like it."""
     prints = [
@@ -165,7 +232,7 @@ def test_pixels_of_another_shape_or_type_are_not_exact():
 @pytest.mark.parametrize("shape", [(1, 1), (1, 2), (3, 1), (1, 999), (20, 30, 2), (20, 30, 7)])
 def test_any_size_and_any_channels_have_a_print(shape):
     """The smallest and the flattest picture, and one of many channels, have a print of 1024 bytes."""
-    digest, vector = take_print(np.random.default_rng(0).integers(0, 60000, shape).astype(np.uint16))
+    digest, vector, _ = take_print(np.random.default_rng(0).integers(0, 60000, shape).astype(np.uint16))
     assert (vector.shape, vector.dtype) == ((1024,), np.int8)
     assert isinstance(digest, str)
 

@@ -6,10 +6,14 @@ resized, brightened or made noisy, and far below for two pictures of one kind. V
 detail is hardly more than their noise, may be missed.
 
 Where pictures share what is no picture (a round aperture, a frame, a scale bar), that would make all of them
-one. So what a large part of a set has in common is taken away before they are compared.
+one. So two pictures that correlate are held against each other block by block: copies agree in all of their
+blocks, strangers in an aperture differ inside it. A block is 4x4 pixels of the print; it differs where the
+correlation in it is below 0.5, detail that a camera's noise could make counting as equal.
 """
 
 import hashlib
+from collections.abc import Hashable, Sequence
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -17,24 +21,58 @@ import pandas as pd
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-__all__ = ["Print", "alike", "clusters", "pairs", "take_print"]
+from stratagem.data.image import reduced
+from stratagem.data.objects import strips
+
+__all__ = ["Print", "across", "alike", "clusters", "pairs", "take_print"]
 
 SIDE = 32  # pixels
+MIDWAY = 1024  # pixels of the longer side, from which the print is made
 SLOW = 2.0  # standard deviation in these pixels
 NEAR = 0.85  # correlation from which two pictures are one
+BLOCK = 4  # pixels of the print: the side of the blocks that are held against each other
+UNLIKE = 0.5  # correlation below which two blocks differ
+MAY_DIFFER = 1  # blocks of 64, for what JPEG and noise change
+FLOOR_SHARE, FLOOR = 0.02, 0.5  # of the range, and in grey values: detail that may be noise
+AT_ONCE = 4096  # pairs held against each other at once
+LEFT = 0.5  # correlation of what is left of copies, where many pictures have something in common
 AKIN = 0.7  # correlation from which two pictures have something in common
 MANY, MANY_SHARE = 8, 0.25  # pictures akin to one, and their share of the set, that are no copies of it
 SCALE = 127 * 4  # of a unit vector's entries in int8: the largest are about a quarter
 ROWS = 1024  # compared at once
 
-Print = tuple[str, np.ndarray]
+
+class Print(NamedTuple):
+    """What is kept of an image to find its copies.
+
+    Attributes
+    ----------
+    digest : str
+        Of shape, dtype and pixels: 24 hexadecimal digits; empty for an image of one colour, since an empty
+        picture is no copy of another.
+    vector : int8, (1024,)
+        A unit vector times 508, rounded and clipped to 127; zeros for an image without any detail.
+    floor : float
+        What a pixel of the unit vector may be by noise alone.
+    """
+
+    digest: str
+    vector: np.ndarray
+    floor: float
+
+    def as_bytes(self) -> bytes:
+        """The print in 1052 bytes."""
+        return self.digest.ljust(24).encode() + np.float32(self.floor).tobytes() + self.vector.tobytes()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "Print":
+        """The print that gave these bytes."""
+        floor = float(np.frombuffer(data, np.float32, 1, 24)[0])
+        return cls(data[:24].decode().strip(), np.frombuffer(data, np.int8, offset=28), floor)
 
 
 def take_print(raw: np.ndarray) -> Print:
-    """The digest of an image's pixels, and its print, int8 (1024,).
-
-    The digest is empty for an image of one colour, since an empty picture is no copy of another, and the
-    print is zeros for one without any detail.
+    """The print of an image.
 
     Parameters
     ----------
@@ -43,48 +81,103 @@ def take_print(raw: np.ndarray) -> Print:
 
     Returns
     -------
-    digest : str
-        Of shape, dtype and pixels: 24 hexadecimal digits, or empty.
-    print : int8, (1024,)
-        A unit vector times 508, rounded and clipped to 127.
+    Print
     """
-    full = raw.astype(np.float32) if raw.ndim == 2 else raw.mean(axis=2, dtype=np.float32)
+    small = reduced(raw, MIDWAY)  # in few bytes: the whole as float32 would take four times its own
+    full = small.astype(np.float32) if raw.ndim == 2 else small.mean(axis=2, dtype=np.float32)
     grey = cv2.resize(full, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
     detail = grey - cv2.GaussianBlur(grey, (0, 0), SLOW)
     detail -= detail.mean()
-    length = np.linalg.norm(detail)
-    unit = detail / length if length > 1e-3 * max(1.0, np.abs(grey).max()) else np.zeros_like(detail)
-    return _digest(raw), np.rint((unit * SCALE).clip(-127, 127)).astype(np.int8).ravel()
+    length = float(np.linalg.norm(detail))
+    has_detail = length > 1e-3 * max(1.0, np.abs(grey).max())
+    unit = detail / length if has_detail else np.zeros_like(detail)
+    whole = np.ptp(grey) if raw.dtype != np.uint8 else max(np.ptp(grey), FLOOR / FLOOR_SHARE)
+    floor = FLOOR_SHARE * float(whole) / length if has_detail else 0.0
+    vector = np.rint((unit * SCALE).clip(-127, 127)).astype(np.int8).ravel()
+    return Print(_digest(raw), vector, floor)
 
 
-def pairs(samples: list[str], prints: list[Print]) -> pd.DataFrame:
+def pairs(samples: Sequence[Hashable], prints: list[Print], *, near: bool = True) -> pd.DataFrame:
     """The duplicates among some images.
 
-    Where many images have something in common, both the pictures and what is left of them must correlate.
+    Near ones must correlate, hardly a block of them may differ, and where many images have something in
+    common, what is left of them must correlate too.
 
     Parameters
     ----------
     samples : list of str
-    prints : list of (str, int8 (1024,))
+        Names, all different.
+    prints : list of Print
         Of the samples, in their order; from `take_print`.
+    near : bool
+        Whether to look for more than the same pixels.
 
     Returns
     -------
     DataFrame
         ``sample, other, kind`` (exact, near) ``, correlation``: each pair once; 1 where it is exact.
     """
-    digests = np.array([digest for digest, _ in prints])
-    vectors = _vectors(prints)
-    own, _ = _own(vectors)
+    digests = np.array([one.digest for one in prints], dtype=str)
+    vectors, floors = _vectors(prints), np.array([one.floor for one in prints], np.float32)
+    own = _own(vectors)[0] if near else vectors
     rows = []
     for start in range(0, len(samples), ROWS):
-        correlation = np.minimum(*(some[start : start + ROWS] @ some[start:].T for some in (vectors, own)))
         equal = (digests[start : start + ROWS, None] == digests[None, start:]) & (digests[start:] != "")
-        for one, other in np.argwhere(np.triu((correlation >= NEAR) | equal, 1)):
-            kind = "exact" if equal[one, other] else "near"
-            value = 1.0 if equal[one, other] else float(correlation[one, other])
-            rows.append((samples[start + one], samples[start + other], kind, value))
-    return pd.DataFrame(rows, columns=["sample", "other", "kind", "correlation"])
+        found = np.argwhere(np.triu(equal, 1)) + start
+        rows += [(samples[one], samples[other], "exact", 1.0) for one, other in found]
+        if near:
+            correlation = vectors[start : start + ROWS] @ vectors[start:].T
+            left = own[start : start + ROWS] @ own[start:].T
+            places = np.argwhere(np.triu((correlation >= NEAR) & (left >= LEFT) & ~equal, 1))
+            values = correlation[tuple(places.T)]
+            alike = _agree(vectors, floors, places + start)
+            rows += [
+                (samples[one], samples[other], "near", float(value))
+                for (one, other), value in zip(places[alike] + start, values[alike], strict=True)
+            ]
+    table = pd.DataFrame(rows, columns=["sample", "other", "kind", "correlation"])
+    order = {name: place for place, name in enumerate(samples)}
+    return table.sort_values(["sample", "other"], key=lambda names: names.map(order), ignore_index=True)
+
+
+def across(one: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
+    """The duplicates between two sets.
+
+    Parameters
+    ----------
+    one, other : DataFrame
+        ``sample, print`` (bytes) of each set.
+
+    Returns
+    -------
+    DataFrame
+        ``sample`` (of the one) ``, other`` (of the other) ``, kind, correlation``.
+    """
+    names = [("", name) for name in one["sample"]] + [("other", name) for name in other["sample"]]
+    prints = [Print.from_bytes(data) for table in (one, other) for data in table["print"]]
+    found = pairs(names, prints)
+    found = found[[a[0] != b[0] for a, b in zip(found["sample"], found["other"], strict=True)]]
+    return found.assign(sample=found["sample"].str[1], other=found["other"].str[1]).reset_index(drop=True)
+
+
+def _agree(vectors: np.ndarray, floors: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Whether hardly a block of two pictures differs, of each pair of rows: bool (M,)."""
+    found = np.ones(len(places), bool)
+    for start in range(0, len(places), AT_ONCE):
+        ones, others = places[start : start + AT_ONCE].T
+        one, other = _blocks(vectors[ones]), _blocks(vectors[others])
+        noise = BLOCK**2 * (floors[ones] ** 2 + floors[others] ** 2)[:, None]
+        both = 2 * np.einsum("mbp,mbp->mb", one, other) + noise
+        each = sum(np.einsum("mbp,mbp->mb", some, some) for some in (one, other)) + noise
+        found[start : start + AT_ONCE] = (both < UNLIKE * each).sum(axis=1) <= MAY_DIFFER
+    return found
+
+
+def _blocks(vectors: np.ndarray) -> np.ndarray:
+    """Prints in blocks of 4x4 pixels: float32 (M, 64, 16)."""
+    count = SIDE // BLOCK
+    cut = vectors.reshape(-1, count, BLOCK, count, BLOCK).swapaxes(2, 3)
+    return cut.reshape(len(vectors), count**2, BLOCK**2)
 
 
 def alike(prints: list[Print]) -> int:
@@ -92,8 +185,8 @@ def alike(prints: list[Print]) -> int:
 
     Parameters
     ----------
-    prints : list of (str, int8 (1024,))
-        Of the whole set; from `take_print`.
+    prints : list of Print
+        Of the whole set.
 
     Returns
     -------
@@ -105,7 +198,7 @@ def alike(prints: list[Print]) -> int:
 
 def _vectors(prints: list[Print]) -> np.ndarray:
     """The prints as float32 unit vectors, a row an image."""
-    return _unit(np.array([vector for _, vector in prints], np.float32).reshape(-1, SIDE**2))
+    return _unit(np.array([one.vector for one in prints], np.float32).reshape(-1, SIDE**2))
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:
@@ -129,7 +222,7 @@ def _own(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _digest(raw: np.ndarray) -> str:
-    if (raw == raw[0, 0]).all():
+    if (raw[0] == raw[0, 0]).all() and all((part == raw[0, 0]).all() for part in strips(raw)):
         return ""
     digest = hashlib.blake2b(f"{raw.shape}{raw.dtype}".encode(), digest_size=12)
     digest.update(np.ascontiguousarray(raw).data)
