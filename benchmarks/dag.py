@@ -115,13 +115,13 @@ def _of_pairs(folder: Path, pairs: int, rounds: int) -> tuple[float, ...]:
     strategies = {"baseline" if not number else f"s{number}": {"resolution": "native"} for number in range(6)}
     _checkout(folder, STUDY | {"images": "images", "masks": "masks", "strategies": strategies})
     os.chdir(folder)
-    raw.found(["images", "masks"], folder / "results" / "big" / "raw.json")  # as the call that starts it does
+    raw.found(["images", "masks"], folder / "results" / "big")  # as the call that starts it does
     ours = _snakemake("-n", "--quiet", "all")
     job = _snakemake("--mode", "subprocess", "--quiet", "all", "--force", "--allowed-rules", "split", "-n")
     walk = [
         sys.executable,
         "-c",
-        "from stratagem.data.sample import fingerprint; fingerprint('images', 'masks')",
+        "from stratagem.data.raw import fingerprint; fingerprint('images', 'masks')",
     ]
     return _medians(rounds, folder, ours, job, walk)
 

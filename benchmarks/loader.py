@@ -217,7 +217,7 @@ def _ours(image, mask, folder: Path, compression="none", how="map", workers=1, m
     import cv2
 
     from stratagem.data.index import Wanted, build_index
-    from stratagem.data.sample import find
+    from stratagem.data.pairing import find
     from stratagem.loading.loader import Loader
     from stratagem.loading.order import Order
     from stratagem.loading.shards import Shards, catalogue, write_shard

@@ -52,7 +52,7 @@ def prepare(folder: Path, count: int) -> None:
     import pandas as pd
 
     from stratagem.data.index import Wanted, build_index
-    from stratagem.data.sample import find
+    from stratagem.data.pairing import find
     from stratagem.loading.shards import catalogue, write_catalogue, write_shard
     from stratagem.resolution.plans import Plan
 

@@ -24,7 +24,7 @@ from skimage.transform import resize
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 
 from stratagem.data.index import Wanted, build_index
-from stratagem.data.sample import find
+from stratagem.data.pairing import find
 from stratagem.loading.shards import write_shard
 from stratagem.resolution.plans import Plan
 

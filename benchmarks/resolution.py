@@ -21,7 +21,7 @@ import pandas as pd
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 
 from stratagem.data.index import Wanted, build_index
-from stratagem.data.sample import find
+from stratagem.data.pairing import find
 from stratagem.evaluation.metrics import per_image
 from stratagem.evaluation.roundtrip import round_trips
 from stratagem.loading.order import Order

@@ -117,7 +117,7 @@ def _shards(size: int):
     import numpy as np
 
     from stratagem.data.index import Wanted, build_index
-    from stratagem.data.sample import find
+    from stratagem.data.pairing import find
     from stratagem.loading.shards import Shards, catalogue, write_shard
     from stratagem.resolution.plans import fit_plan
 

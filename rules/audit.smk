@@ -25,7 +25,7 @@ rule audit_augmentation:
         mem_mb=3000,
         runtime=60,
     params:
-        source=code("augmentation.audit", "report.figures", script="audit_augmentation.py"),
+        source=code("augmentation.audit", "report.figures", "data.rows", script="audit_augmentation.py"),
         policy=lambda wildcards: STUDY.augmentations[wildcards.augmentation].policy(),
         classes=list(STUDY.classes),
         swaps=[[STUDY.classes.index(name) for name in pair] for pair in STUDY.swaps],

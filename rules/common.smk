@@ -14,13 +14,14 @@ from stratagem.core.errors import ConfigError
 from stratagem.core.provenance import sources
 from stratagem.data import raw
 from stratagem.data.demo import DOMAINS
-from stratagem.data.sample import image_files
+from stratagem.data.files import walk
 from stratagem.study import preflight, stored
 from stratagem.study.call import read_call
 from stratagem.study.declaration import HELD_MB, DataSource, RunSource
 from stratagem.study.extent import units_tested
 from stratagem.study.reading import read_study
 
+walk_once = functools.cache(walk)  # a folder is walked once a call
 ENVIRONMENT = "../envs/stratagem.yaml"
 DEMO = "data/demo"
 FOLDER = Path(str(workflow.current_basedir))
@@ -40,7 +41,7 @@ try:
     OWN, CALL = read_call(config, workflow.config_settings.config if PLANS_JOBS else None)
     STUDY = read_study(OWN)
     if PLANS_JOBS:  # a job need not look for what the call that started it has found
-        preflight.require(STUDY, demo=DEMO, cores=cores_here())
+        preflight.require(STUDY, demo=DEMO, cores=cores_here(), walk=walk_once)
 except ConfigError as error:
     sys.exit(f"The study cannot be used:\n{error}")
 
@@ -100,21 +101,44 @@ def dataset(wildcards):
     return DATASETS[wildcards.root]
 
 
-@functools.cache
 def files_in(folder):
-    """The image files of a folder, which is walked once a call."""
-    return list(image_files(folder))
+    """The image files of a folder."""
+    return walk_once(folder).images
 
 
 @functools.cache
 def fingerprint_of(root):
     """A digest of a user's raw files, found once a call; the demo's files follow from their rule instead."""
-    places, record = list(DATASETS[root].places), Path(root, "raw.json")
+    places = list(DATASETS[root].places)
     if any(map(is_demo, places)):
         return "demo"
     if PLANS_JOBS:
-        return raw.found(places, None if workflow.dryrun else record, files_in)
-    return raw.remembered(places, record)
+        return raw.found(places, Path(root), files_in, record=not workflow.dryrun)
+    return raw.remembered(places, Path(root))
+
+
+@functools.cache
+def data_of(root):
+    """The keys of a data set, as they were when it was indexed where only places or class names changed since."""
+    data, digest = DATASETS[root].data, fingerprint_of(root)
+    return data if digest == "demo" else raw.as_indexed(data, Path(root), digest)
+
+
+def classes_of(root):
+    """The names of the classes that jobs are given: a renamed class is no reason to train anew."""
+    return list(data_of(root)["classes"])
+
+
+def raw_inputs(wildcards):
+    """What must be there before the index: the demo's folders, which a rule makes.
+
+    A user's own folders count by their content (`files`), since moving or touching them is no change. Version
+    0.2 named them as inputs: they stay where such an index has them, which else would be made anew.
+    """
+    places = list(dataset(wildcards).places)
+    if any(map(is_demo, places)):
+        return places
+    return [ancient(place) for place in places] if raw.names_inputs(Path(wildcards.root)) else []
 
 
 def is_demo(folder):
@@ -195,7 +219,7 @@ def recipe(wildcards):
 @functools.cache
 def recipe_of(strategy, fold, seed):
     """The same, as plain data."""
-    return STUDY.run(strategy, fold, seed).model_dump(mode="json")
+    return STUDY.run(strategy, fold, seed).model_dump(mode="json") | {"classes": classes_of(RESULTS)}
 
 
 def code(*called, script):

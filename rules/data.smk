@@ -21,7 +21,7 @@ rule data:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=4000,
         runtime=30,
     params:
         source=code("report.data_page", script="data.py"),

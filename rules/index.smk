@@ -3,7 +3,7 @@
 
 rule index:
     input:
-        places=lambda wildcards: dataset(wildcards).places,
+        places=raw_inputs,
     output:
         index="{root}/index.parquet",
         duplicates="{root}/duplicates.csv",
@@ -16,13 +16,13 @@ rule index:
         "{root}/benchmarks/index.tsv"
     conda:
         ENVIRONMENT
-    threads: 1
+    threads: 2
     resources:
-        mem_mb=2000,
+        mem_mb=4000,
         runtime=60,
     params:
-        source=code("data.index", "core.files", script="index.py"),
-        data=lambda wildcards: dataset(wildcards).data,
+        source=code("data.index", "data.collection", "data.raw", "core.files", script="index.py"),
+        data=lambda wildcards: data_of(wildcards.root),
         group=lambda wildcards: STUDY.split.group,  # a plain text with braces would be a pattern
         part=lambda wildcards: STUDY.split.part,
         bad_samples=STUDY.bad_samples,

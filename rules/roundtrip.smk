@@ -18,7 +18,7 @@ rule roundtrip:
         mem_mb=2000,
         runtime=60,
     params:
-        source=code("evaluation.roundtrip", "core.files", script="roundtrip.py"),
+        source=code("evaluation.roundtrip", "core.files", "data.rows", script="roundtrip.py"),
         classes=len(STUDY.classes),
     message:
         "Take the true masks through resolution {wildcards.resolution} and back."

@@ -34,8 +34,8 @@ rule shard:
         # Not a parameter: it changes no pixel, so it trains nothing anew; `repair` packs what is there.
         compression=STUDY.shards.compression,
     params:
-        source=code("loading.shards", script="shard.py"),
-        classes=lambda wildcards: list(dataset(wildcards).classes),
+        source=code("loading.shards", "data.rows", script="shard.py"),
+        classes=lambda wildcards: classes_of(wildcards.root),
         shards=STUDY.shards.files,
     message:
         "Write shard {wildcards.shard} of resolution {wildcards.resolution}."
@@ -103,8 +103,8 @@ rule repair:
         runtime=120,
         compression=STUDY.shards.compression,
     params:
-        source=sources("loading.shards", script="repair.py"),
-        classes={root: list(part.classes) for root, part in DATASETS.items()},
+        source=sources("loading.shards", "data.rows", script="repair.py"),
+        classes={root: classes_of(root) for root in DATASETS},
         shards=STUDY.shards.files,
     message:
         "Make every shard anew that is damaged, or packed otherwise than the study says."

@@ -21,7 +21,7 @@ rule split:
         mem_mb=1000,
         runtime=10,
     params:
-        source=code("data.split", "core.files", script="split.py"),
+        source=code("data.split", "core.files", "data.rows", script="split.py"),
         folds=STUDY.folds,
         test=STUDY.split.test,
         validation=STUDY.split.validation,

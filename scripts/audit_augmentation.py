@@ -7,11 +7,12 @@ from stratagem.augmentation.on_cpu import exchange
 from stratagem.augmentation.transforms import Policy
 from stratagem.core.files import write_json, write_table, write_text
 from stratagem.core.job import log, running
+from stratagem.data.rows import load
 from stratagem.report import figures
 
 with running(snakemake):
     params, output = snakemake.params, snakemake.output
-    policy, index = Policy.of(params.policy), pd.read_parquet(snakemake.input.index)
+    policy, index = Policy.of(params.policy), load(snakemake.input.index)
     splits = pd.read_parquet(snakemake.input.splits)
     taught = splits.loc[(splits["fold"] == 0) & (splits["part"] == "train"), "sample"]
     index = index[index["sample"].isin(taught)]

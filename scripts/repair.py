@@ -3,9 +3,8 @@
 import json
 from pathlib import Path
 
-import pandas as pd
-
 from stratagem.core.job import running
+from stratagem.data.rows import load
 from stratagem.loading.shards import repair
 from stratagem.resolution.plans import Plan
 
@@ -13,6 +12,6 @@ with running(snakemake):
     params, compression = snakemake.params, snakemake.resources.compression
     for path in map(Path, snakemake.input.shards):
         root = path.parents[2]
-        index = pd.read_parquet(root / "index.parquet")
+        index = load(root / "index.parquet")
         plan = Plan.from_record(json.loads(path.with_name("plan.json").read_text()))
         repair(path, index, plan, params.classes[str(root)], params.shards, compression)

@@ -1,15 +1,14 @@
 """Divide the samples into training, validation and test images."""
 
-import pandas as pd
-
 from stratagem.core.files import write_table
 from stratagem.core.job import log, running
+from stratagem.data.rows import load
 from stratagem.data.split import divide
 
 with running(snakemake):
     params = snakemake.params
     splits = divide(
-        pd.read_parquet(snakemake.input.index),
+        load(snakemake.input.index),
         folds=params.folds,
         test=params.test,
         validation=params.validation,

@@ -8,7 +8,7 @@ from stratagem.augmentation.manifest import write_manifest
 from stratagem.augmentation.transforms import Policy
 from stratagem.core.files import write_table
 from stratagem.data.index import Wanted, build_index
-from stratagem.data.sample import find
+from stratagem.data.pairing import find
 from stratagem.data.split import divide
 from stratagem.loading.shards import catalogue, write_shard
 from stratagem.resolution import plans

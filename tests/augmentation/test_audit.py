@@ -10,7 +10,7 @@ from stratagem.augmentation.audit import ALIKE, UNLIKE, audit, sheet
 from stratagem.augmentation.on_cpu import exchange
 from stratagem.augmentation.transforms import Policy, Strength, strength
 from stratagem.data.index import Wanted, build_index
-from stratagem.data.sample import find
+from stratagem.data.pairing import find
 
 CLASSES = ["background", "thing"]
 LETTER = np.array(  # an F: no turn makes it its mirror image

@@ -9,7 +9,7 @@ from stratagem.data.demo import DOMAINS, SIZES, picture, write_domain
 from stratagem.data.image import read_image
 from stratagem.data.index import Wanted, build_index, require_good
 from stratagem.data.labels import read_mask
-from stratagem.data.sample import find
+from stratagem.data.pairing import find
 
 
 @pytest.mark.parametrize("name", DOMAINS)

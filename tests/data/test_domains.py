@@ -11,7 +11,7 @@ from PIL import Image
 
 from stratagem.core.errors import DataError
 from stratagem.data.domains import LIGHT, divide_domains
-from stratagem.data.sample import read_sheet
+from stratagem.data.sheet import read_sheet
 
 COMMAND = Path(__file__).parents[2] / "scripts" / "import_data.py"
 

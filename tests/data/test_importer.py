@@ -710,7 +710,7 @@ def test_every_fault_of_label_maps_is_in_one_error(tmp_path):
         "lost.png has no image",
         "fractions.tif: expected whole numbers",
         "colours.png holds colours or negative numbers, no labels",
-        "pages.tif: expected one channel",
+        "pages.tif: expected a mask of one page",
         "damaged.png: expected a readable image file, but found an empty file",
         "negative.tif holds colours or negative numbers, no labels",
         out=tmp_path / "out",

@@ -18,7 +18,10 @@ from stratagem.core.errors import DataError
 from stratagem.core.files import write_table
 from stratagem.data.index import COLUMNS, Measure, Wanted, _measure, build_index, present, require_good
 from stratagem.data.masks.evidence import Summary
-from stratagem.data.sample import Found, find, read_classes, read_sample, read_sheet
+from stratagem.data.pairing import find
+from stratagem.data.pixels import read_classes, read_sample
+from stratagem.data.sample import Found, Problem
+from stratagem.data.sheet import read_sheet
 
 TWO = ["background", "cell"]
 NAMES = ["background", "cell", "nucleus"]
@@ -57,7 +60,7 @@ def _index(folder, classes=NAMES, labels=AUTO, pattern="{stem}", **wanted):
 
 
 def _reasons(index, folder) -> dict:
-    return {os.path.relpath(file, folder): reason for file, reason in index.problems.to_numpy()}
+    return {os.path.relpath(file, folder): reason for file, reason, _ in index.problems.to_numpy()}
 
 
 def _through_parquet(index, folder) -> list:
@@ -111,7 +114,7 @@ def test_the_index_keeps_its_columns_when_nothing_is_usable(tmp_path, bad):
     index = _index(tmp_path, labels=INDICES)
     assert index.table.columns.tolist() == COLUMNS
     assert index.table.empty and index.duplicates.empty
-    assert index.problems.columns.tolist() == ["file", "reason"]
+    assert index.problems.columns.tolist() == ["file", "reason", "skippable"]
     assert len(index.problems) == bad
     assert index.duplicates.columns.tolist() == ["sample", "other", "kind", "correlation"]
 
@@ -210,11 +213,12 @@ def test_all_bad_files_are_reported_at_once(tmp_path):
         "masks/empty-mask.png": "an empty file",
         "masks/text.png": "cannot be decoded",
         "masks/undeclared.png": "77 (50.00% of the pixels), 3 (25.00% of the pixels)",
-        "images/missing.png": "expected a mask named `{stem}`",
+        "images/missing.png": "expected its mask, ",
         "masks/orphan.png": "no image in",
-        "images/bomb.png": "found 200000x200000 (height x width)",
-        "masks/bomb-mask.png": "found 200000x200000 (height x width)",
-        "images/broken.png": "No such file",
+        "images/bomb.png": "200000x200000 (height x width)",
+        "masks/bomb-mask.png": "200000x200000 (height x width)",
+        "images/broken.png": "a broken link",
+        "masks/broken.png": "no image in",
     }
     for file, part in expected.items():
         assert part in reasons[file]
@@ -278,7 +282,7 @@ def test_an_image_turned_by_its_exif_alone_is_told(tmp_path):
     index = _index(tmp_path, TWO)
     assert index.understood["notes"][0].startswith("The EXIF orientation turns 1 of 3 images")
     assert _reasons(index, tmp_path)["masks/d.png"].endswith(
-        "turn it by 90 degrees. The image is turned by its EXIF orientation, and the mask has none."
+        "turn it by 90 degrees clockwise. The image is turned by its EXIF orientation, and the mask has none."
     )
 
 
@@ -616,8 +620,8 @@ def test_nothing_of_pixels_is_kept(tmp_path, channels):
 
 def test_problems_of_finding_are_kept():
     """What was no sample to begin with stands among the problems."""
-    index = build_index(Found(problems=[("b", "two"), ("a", "one")]), Wanted(TWO, AUTO))
-    assert index.problems.to_numpy().tolist() == [["a", "one"], ["b", "two"]]
+    index = build_index(Found(problems=[Problem("b", "two"), Problem("a", "one", False)]), Wanted(TWO, AUTO))
+    assert index.problems.to_numpy().tolist() == [["a", "one", False], ["b", "two", True]]
 
 
 def test_a_few_masks_with_strange_values_are_bad_files_and_put_no_encoding_in_doubt(tmp_path):
@@ -700,3 +704,60 @@ def test_a_common_aperture_is_told(tmp_path):
     index = _index(tmp_path, TWO)
     assert index.duplicates.empty
     assert index.understood["notes"][-1].startswith("12 images have much in common")
+
+
+def test_soft_masks_are_asked_for_and_read(tmp_path):
+    """Floats from 0 to 1: the line that the message gives reads them."""
+    (tmp_path / "masks").mkdir()
+    for number in range(3):
+        _save(tmp_path / "images" / f"{number}.png", _picture(number, (20, 20)))
+        soft = np.clip(np.linspace(-0.5, 1.5, 400).reshape(20, 20), 0, 1).astype(np.float32)
+        tifffile.imwrite(tmp_path / "masks" / f"{number}.tif", soft)
+    with pytest.raises(
+        DataError, match=r"fractions from 0 to 1 in 3 masks.*`labels: \{encoding: binary, threshold: 0\.5\}`"
+    ):
+        _index(tmp_path, TWO)
+    index = _index(tmp_path, TWO, {"encoding": "binary", "threshold": 0.5})
+    assert index.table["pixels_1"].tolist() == [200, 200, 200]
+
+
+def test_a_16_bit_image_among_others_is_told_and_not_scaled_by_itself(tmp_path):
+    """One in four keeps its place in the full range, as those of 8 bits do."""
+    for number in range(4):
+        picture = _picture(number, (20, 20))
+        image = picture.astype(np.uint16) * 257 if number == 1 else picture
+        _pair(tmp_path, f"s{number}", np.eye(20) > 0, image=image)
+    index = _index(tmp_path, TWO)
+    assert any("1 of 4 images have more than 8 bits, such as s1.png" in n for n in index.understood["notes"])
+    rows = list(index.table.itertuples())
+    np.testing.assert_array_equal(read_sample(rows[1])[0][..., 0], _picture(1, (20, 20)))
+
+
+def test_threads_change_nothing(dataset):
+    """The index is the same, row by row, whoever reads."""
+    found = find(*map(str, dataset), "{stem}", None)
+    one, other = (build_index(found, Wanted(NAMES, INDICES), threads=threads) for threads in (1, 3))
+    pd.testing.assert_frame_equal(one.table, other.table)
+    pd.testing.assert_frame_equal(one.problems, other.problems)
+
+
+def test_all_skipped_is_said_so(tmp_path):
+    """Not that there is nothing, where everything was bad."""
+    for number in range(3):
+        _pair(tmp_path, f"s{number}", np.zeros((9, 9)), image=np.zeros((5, 5), np.uint8))
+    index = _index(tmp_path, TWO)
+    with pytest.raises(
+        DataError, match=r"that all 3 were skipped as bad; the first: .*s0\.png: expected a mask"
+    ):
+        require_good(index, TWO, "skip", "problems.csv")
+
+
+def test_a_further_mask_is_never_skipped(tmp_path):
+    """Whatever `bad_samples` says, and the message does not offer it."""
+    for number in range(3):
+        _pair(tmp_path, f"s{number}", np.eye(9))
+    _save(tmp_path / "masks" / "s0_1.png", np.eye(9, dtype=np.uint8))
+    for policy in ("stop", "skip"):
+        with pytest.raises(DataError, match="further mask of `s0`") as caught:
+            require_good(_index(tmp_path, TWO), TWO, policy, "problems.csv")
+        assert "bad_samples" not in str(caught.value)

@@ -61,11 +61,11 @@ def test_whole_numbers_of_another_type_become_int32(tmp_path, dtype):
     np.testing.assert_array_equal(mask.values, [[0, 3], [7, 1]])
 
 
-@pytest.mark.parametrize("strange", [0.5, np.nan, 1e12])
-def test_fractions_are_no_classes(tmp_path, strange):
-    """A probability map given as a mask is refused by name."""
+@pytest.mark.parametrize("strange", [np.nan, 1e12])
+def test_numbers_that_can_be_no_classes_are_refused(tmp_path, strange):
+    """NaN, and what no whole number of 32 bits can be."""
     tifffile.imwrite(tmp_path / "m.tif", np.array([[0, strange]], np.float32))
-    with pytest.raises(DataError, match=r"m\.tif.*whole numbers.*float32"):
+    with pytest.raises(DataError, match=r"m\.tif.*finite numbers below.*float32"):
         read_mask(tmp_path / "m.tif")
 
 
@@ -123,12 +123,35 @@ def test_a_colour_file_without_colour_is_grey(tmp_path):
     np.testing.assert_array_equal(read_mask(tmp_path / "m.png").values, [[0, 255, 7]])
 
 
-@pytest.mark.parametrize("array", [np.zeros((2, 2, 2), np.uint8), np.ones((2, 2, 3), np.uint16) * [1, 2, 3]])
-def test_other_channels_are_refused(tmp_path, array):
+@pytest.mark.parametrize("channels", [2, 3])
+def test_other_channels_are_refused(tmp_path, channels):
     """Two channels, or colours of 16 bits, are no mask."""
-    array = array.astype(np.uint16)
-    tifffile.imwrite(tmp_path / "m.tif", array, photometric="rgb" if array.shape[2] == 3 else "minisblack")
+    array = np.ones((2, 2, channels), np.uint16) * np.arange(channels, dtype=np.uint16)
+    kind = (
+        {"photometric": "rgb"} if channels == 3 else {"photometric": "minisblack", "planarconfig": "contig"}
+    )
+    tifffile.imwrite(tmp_path / "m.tif", array, **kind)
     with pytest.raises(DataError, match=r"m\.tif.*colours of 8 bits.*channels of 16 bits"):
+        read_mask(tmp_path / "m.tif")
+
+
+def test_fractions_are_divided_by_a_threshold(tmp_path):
+    """Soft masks, as a network gives them."""
+    soft = np.array([[0, 0.2, 0.5, 0.9, 1]], np.float32)
+    tifffile.imwrite(tmp_path / "m.tif", soft)
+    mask = read_mask(tmp_path / "m.tif")
+    np.testing.assert_array_equal(mask.values, soft)
+    found = to_classes(mask, Encoding("values", threshold=0.5))
+    np.testing.assert_array_equal(found, [[0, 0, 1, 1, 1]])
+
+
+@pytest.mark.parametrize("pages", [2, 3])
+def test_pages_of_a_mask_are_never_colours(tmp_path, pages):
+    """Three slices of a volume would else be merged into one mask."""
+    tifffile.imwrite(tmp_path / "m.tif", np.ones((pages, 4, 5), np.uint8), photometric="minisblack")
+    with pytest.raises(
+        DataError, match=rf"m\.tif: expected a mask of one page.*{pages} pages.*`pages: samples`"
+    ):
         read_mask(tmp_path / "m.tif")
 
 

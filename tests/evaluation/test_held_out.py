@@ -7,7 +7,7 @@ from PIL import Image
 from torch import nn
 
 from stratagem.data.index import Wanted, build_index
-from stratagem.data.sample import find
+from stratagem.data.pairing import find
 from stratagem.evaluation import held_out
 from stratagem.evaluation.held_out import HeldOut, constant_class
 from stratagem.evaluation.metrics import confusion

@@ -7,7 +7,7 @@ from PIL import Image
 
 from stratagem.comparison.scores import round_trip_scores
 from stratagem.data.index import Wanted, build_index
-from stratagem.data.sample import find
+from stratagem.data.pairing import find
 from stratagem.evaluation.metrics import confusion, counts
 from stratagem.evaluation.predict import round_trip
 from stratagem.evaluation.roundtrip import round_trips

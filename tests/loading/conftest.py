@@ -8,7 +8,7 @@ from batches import CLASSES, PLANS
 from stratagem.augmentation.manifest import Manifest, write_manifest
 from stratagem.augmentation.transforms import Policy, strength
 from stratagem.data.index import Wanted, build_index
-from stratagem.data.sample import find
+from stratagem.data.pairing import find
 from stratagem.loading.shards import Shards, catalogue, write_shard
 from stratagem.resolution.plans import fit_plan
 

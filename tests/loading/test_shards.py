@@ -21,7 +21,7 @@ from PIL import Image
 from stratagem.core.errors import DataError, ShardError
 from stratagem.data.index import Wanted, build_index
 from stratagem.data.labels import IGNORE
-from stratagem.data.sample import find
+from stratagem.data.pairing import find
 from stratagem.loading.shards import (
     CHUNK_BYTES,
     PACKED,

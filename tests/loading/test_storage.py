@@ -10,7 +10,7 @@ from PIL import Image
 
 from stratagem.core.errors import DataError, LoaderError, ShardError
 from stratagem.data.index import Wanted, build_index
-from stratagem.data.sample import find
+from stratagem.data.pairing import find
 from stratagem.loading.shards import Shards, catalogue, write_shard
 from stratagem.loading.storage import BYTES_OF_A_PIXEL, Files, Memory, naming
 from stratagem.resolution.plans import fit_plan

@@ -13,7 +13,7 @@ from PIL import Image
 
 from stratagem.core.files import write_json, write_table
 from stratagem.data.index import Wanted, build_index
-from stratagem.data.sample import find
+from stratagem.data.pairing import find
 from stratagem.report import figures
 from stratagem.report.data_page import StoredData, class_table, part_table, render
 

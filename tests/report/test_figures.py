@@ -298,3 +298,20 @@ def test_figures_leave_no_open_figure_and_no_setting_behind():
         DRAWN[name][0]()
     assert figures.plt.get_fignums() == open_before
     assert dict(figures.plt.rcParams) == before
+
+
+def test_no_two_classes_have_one_colour():
+    """Of as many classes as a mask can have; those of small studies are far apart."""
+    colours = [figures.class_colour(number) for number in range(256)]
+    assert len(set(colours)) == 256
+    few = np.array([[int(colour[at : at + 2], 16) for at in (1, 3, 5)] for colour in colours[:16]])
+    apart = np.abs(few[:, None] - few[None]).sum(axis=2) + 999 * np.eye(16)
+    assert apart.min() >= 60
+
+
+def test_blocks_are_drawn_where_they_lie():
+    """One rectangle a block, in the colour of its part."""
+    rows = [("scene", part, 10 * n, 0, 8, 30) for n, part in enumerate(("training", "training", "test"))]
+    table = pd.DataFrame(rows, columns=["image", "part", "top", "left", "height", "width"])
+    drawn = figures.blocks(table)
+    assert drawn.count(figures.PART_COLOURS["training"]) > drawn.count(figures.PART_COLOURS["test"]) > 0

@@ -7,7 +7,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from stratagem.data.index import Wanted, build_index
-from stratagem.data.sample import find
+from stratagem.data.pairing import find
 from stratagem.data.split import divide
 from stratagem.evaluation.metrics import confusion, counts
 from stratagem.networks.build import build

@@ -11,7 +11,7 @@ from stratagem.augmentation.manifest import Manifest, write_manifest
 from stratagem.augmentation.transforms import Policy
 from stratagem.core.errors import DataError
 from stratagem.data.index import Wanted, build_index
-from stratagem.data.sample import find
+from stratagem.data.pairing import find
 from stratagem.data.split import divide
 from stratagem.loading.loader import Loader
 from stratagem.loading.order import Order

@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from stratagem.data.sample import image_files
+from stratagem.data.files import image_files
 from stratagem.study.extent import units_tested
 from stratagem.study.reading import read_study
 

@@ -11,7 +11,7 @@ from stratagem.study.preflight import require
 from stratagem.study.reading import read_study
 
 DEMO = "data/demo"
-KINDS = ".bmp, .gif, .jpeg, .jpg, .png, .tif, .tiff, .webp"
+KINDS = ".bmp, .gif, .j2k, .jfif, .jp2, .jpeg, .jpg, .pbm, .pgm, .png, .pnm, .ppm, .tif, .tiff, .webp"
 MADE = ", ".join(f"{DEMO}/{domain}/{part}" for domain in ("tissue", "glow") for part in ("images", "masks"))
 
 
@@ -55,7 +55,10 @@ def test_a_study_that_lacks_nothing_passes(folder):
     [
         ("no/such", "expected a folder, but found none at no/such; correct the path."),
         ("resnet18.pth", "expected a folder, but found a file at resnet18.pth; correct the path."),
-        ("empty", f"expected images ({KINDS}), but found none in empty; correct the path or add them."),
+        (
+            "empty",
+            f"expected images ({KINDS}), but found none in empty, only 1 .txt; correct the path or add them.",
+        ),
         (
             "data/demo/typo/images",
             f"expected one of {MADE}, but found data/demo/typo/images; correct the path.",

@@ -1,5 +1,6 @@
 """A user's own mistakes: found early, told in one sentence, nothing half-written left behind."""
 
+import os
 import shutil
 
 import numpy as np
@@ -73,7 +74,7 @@ def test_every_bad_sample_is_listed_and_the_run_stops(raw):
     assert "Traceback" not in said.stdout
     assert "set `bad_samples: skip`" in said.stdout
     problems = pd.read_csv(raw.folder / "results/tiny/problems.csv")
-    reasons = {file.split("/", 1)[1]: reason for file, reason in problems.itertuples(index=False)}
+    reasons = {file.split("/", 1)[1]: reason for file, reason, _ in problems.itertuples(index=False)}
     assert set(reasons) == {"images/0.png", "masks/1.png", "images/2.png", "images/3.png", "masks/4.png"}
     assert "9x9" in reasons["masks/1.png"]
     assert "found 7" in reasons["masks/4.png"]
@@ -98,6 +99,20 @@ def test_changed_raw_files_are_indexed_anew(raw):
     assert raw.planned(target) == {}
     shutil.copy(raw.folder / "raw/images/1.png", raw.folder / "raw/images/0.png")
     assert raw.planned(target) == {"index": 1}
+
+
+def test_touched_moved_and_renamed_data_are_the_same(raw):
+    """Content decides: nothing is made anew, and what is made next finds the files where they are."""
+    target = "results/tiny/resolutions/native/0.h5"
+    assert raw.snakemake(target).returncode == 0
+    for path in (raw.folder / "raw/images").iterdir():
+        os.utime(path, ns=(1, 1))
+    (raw.folder / "raw/images").rename(raw.folder / "raw/photos")
+    study = (raw.folder / "study.yaml").read_text().replace("raw/images", "raw/photos")
+    (raw.folder / "study.yaml").write_text(study.replace("cell", "nucleus"))
+    assert raw.planned(target) == {}
+    assert raw.snakemake("results/tiny/data/report.html").returncode == 0
+    assert "nucleus" in (raw.folder / "results/tiny/data/report.html").read_text()
 
 
 def test_a_damaged_shard_is_named(raw):

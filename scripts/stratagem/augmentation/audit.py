@@ -24,7 +24,7 @@ from stratagem.augmentation.on_cpu import YIQ, apply, inverse, matrix, moves, so
 from stratagem.augmentation.realism import SIDE, distinguish
 from stratagem.augmentation.transforms import TRANSFORMS, Policy, Strength
 from stratagem.data.labels import IGNORE
-from stratagem.data.sample import read_sample
+from stratagem.data.pixels import read_sample
 from stratagem.data.split import units
 
 __all__ = ["Audit", "audit", "sheet"]

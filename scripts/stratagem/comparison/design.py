@@ -3,6 +3,10 @@
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 
+import pandas as pd
+
+from stratagem.evaluation.metrics import with_background
+
 __all__ = ["PRIMARY_CLASS", "RUN", "TABLES", "UNADJUSTED", "Design"]
 
 TABLES = (
@@ -33,6 +37,8 @@ class Design:
     arms : dict
         Of each strategy that starts from other weights, its arm and its share of the budget: an arm differs
         in nothing but that, and in the share of the images.
+    score_background : bool
+        Whether class 0 is scored like the others.
     """
 
     references: dict[str, str]
@@ -41,6 +47,16 @@ class Design:
     effect: float
     classes: list[str]
     arms: dict[str, tuple[str, float]] = field(default_factory=dict)
+    score_background: bool = False
+
+    @property
+    def scored_classes(self) -> list[str]:
+        """Names by the index that a class has in scores, where the first is never scored."""
+        return ["", *self.classes] if self.score_background else self.classes
+
+    def scored(self, counts: pd.DataFrame) -> pd.DataFrame:
+        """Counts by class, numbered as they are scored."""
+        return with_background(counts) if self.score_background else counts
 
     def without(self, strategies: Collection[str]) -> "Design":
         """The same for fewer strategies: what was compared with one of these is not compared at all.

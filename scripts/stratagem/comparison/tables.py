@@ -62,26 +62,28 @@ def make_tables(stored: Stored, design: Design, left_out: list[str] | None = Non
     left_out : list of str, optional
         Strategies that are not compared yet, since not all of their runs are stored.
     """
-    evaluation, histories = _all(stored.folders, "evaluation"), _all(stored.folders, "history")
+    evaluation, histories = design.scored(_all(stored.folders, "evaluation")), _all(stored.folders, "history")
     records = [_read(folder / "cost.json") for folder in stored.folders]
     now = named(design, records)
     first = first_named(stored.precedent, now)
     design = design.without(left_out or [])
     samples = pd.read_parquet(stored.index)
     groups, sizes = units(samples), samples.set_index("sample")
-    scored = [one for metric in METRICS for one in endpoints(evaluation, groups, metric, design.classes)]
+    scored = [
+        one for metric in METRICS for one in endpoints(evaluation, groups, metric, design.scored_classes)
+    ]
     primary = next((one for one in scored if is_primary(one, design)), None)
     before = {strategy: _read(path) for strategy, path in stored.pretraining.items()}
     compared = compare(scored, design)
     return {
         "comparison": _with_round_trips(compared, stored, evaluation, groups, design),
-        "scores": scores(evaluation, groups, scored, design.classes),
+        "scores": scores(evaluation, groups, scored, design.scored_classes),
         "sizes": by_size(evaluation, groups, sizes),
         "runs": by_run(evaluation, groups, design.metric),
         "pairs": pairs(primary, design.references),
         "costs": costs(records, histories, before, design.margin),
         "savings": savings(records, histories, compared, before, design),
-        "unfound": unfound(evaluation, design.classes),
+        "unfound": unfound(evaluation, design.scored_classes),
         "changes": changes(first, now),
         "certificate": _certified(primary, design),
     }
@@ -112,7 +114,9 @@ def certify(folders: list[Path], index: Path, design: Design, shape: dict | None
     """
     if folders:
         groups = units(pd.read_parquet(index))
-        found = endpoints(_all(folders, "evaluation"), groups, design.metric, design.classes)
+        found = endpoints(
+            design.scored(_all(folders, "evaluation")), groups, design.metric, design.scored_classes
+        )
         return _certified(next(found, None), design, studies=CERTIFIED)
     if shape is None:
         raise DataError(
@@ -176,10 +180,10 @@ def _with_round_trips(compared, stored: Stored, evaluation, groups, design: Desi
     folds = evaluation.drop_duplicates("sample").set_index("sample")["fold"]
     kept = {}
     for name, path in stored.round_trips.items():
-        counts = pd.read_parquet(path)
+        counts = design.scored(pd.read_parquet(path))
         counts = counts[counts["sample"].isin(folds.index)]
         counts = counts.assign(fold=counts["sample"].map(folds))
-        kept[name] = round_trip_scores(counts, groups, design.classes)
+        kept[name] = round_trip_scores(counts, groups, design.scored_classes)
     rows = compared[["strategy", "metric", "class"]].itertuples(index=False)
     left = [kept.get(name, {}).get((metric, group), math.nan) for name, metric, group in rows]
     return compared.assign(round_trip=left)

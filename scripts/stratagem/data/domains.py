@@ -13,7 +13,7 @@ import pandas as pd
 from stratagem.core.errors import DataError
 from stratagem.data.image import read_image
 from stratagem.data.importer import new_folder, write_sheet
-from stratagem.data.sample import find
+from stratagem.data.pairing import find
 
 __all__ = ["LIGHT", "divide_domains"]
 
@@ -42,7 +42,7 @@ def divide_domains(images: str | Path, masks: str | Path, out: str | Path) -> li
     """
     found = find(str(images), str(masks), "{stem}", None)
     if found.problems:
-        file, reason = found.problems[0]
+        file, reason, _ = found.problems[0]
         raise _unusable("an image with its mask", reason, file, "Add it, or move the file away.")
     rows = [(one.image, one.masks[0], _is_light(one.image)) for one in found.samples]
     table = pd.DataFrame(rows, columns=["image", "mask", "light"])

@@ -10,14 +10,18 @@ More than 8 bits are never scaled by a guess: how to scale depends on the whole 
 without blending, so that a pixel keeps the colour it was stored with.
 """
 
+import functools
+import os
+import re
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import cast
+from typing import BinaryIO, cast
 
 import cv2
+import imagecodecs
 import numpy as np
 import tifffile
 from PIL import Image, ImageFile, ImageOps
@@ -26,26 +30,36 @@ from stratagem.core.errors import DataError
 
 __all__ = [
     "EXTENSIONS",
-    "MAX_PIXELS",
+    "MAX_BYTES",
+    "WHOLE",
+    "Part",
     "Reading",
     "Stored",
-    "is_turned",
     "is_wide",
     "levels_of",
+    "orientation_of",
+    "page_count",
     "read_image",
     "read_raw",
     "read_stored",
+    "reduced",
+    "require_channels",
     "sample_intensities",
+    "size_of",
     "to_image",
     "varies_in_alpha",
 ]
 
 EXTENSIONS = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
-MAX_PIXELS = 2**30  # of one file; four channels count as one pixel
+EXTENSIONS |= {".jfif", ".jp2", ".j2k", ".pbm", ".pgm", ".pnm", ".ppm"}
+MAX_BYTES = 2**31  # of one decoded image, so that index and page fit the memory that their rules declare
+MAX_RATIO = 100_000  # decoded bytes to those of the file, beyond which it is damaged, or a bomb
+BOMB_BYTES = 2**26  # below which a file may say what it likes
 SAMPLES_PER_IMAGE = 4096
 PERCENTILES = (0.1, 99.9)
 
 NARROW = {"L;2": 2, "L;4": 4}  # bits of grey files whose values Pillow multiplies to fill 8 bits
+FULL = 255  # the highest value of 8 bits
 AS_THEY_ARE = frozenset({"1", "L", "P", "RGB", "I", "I;16", "I;16B", "I;16L", "I;16N", "F"})
 # PNG parts that change no pixel and turn no image; a file of others is left to Pillow
 PLAIN_PNG = frozenset({b"IHDR", b"IDAT", b"IEND", b"pHYs", b"gAMA", b"sRGB", b"cHRM", b"sBIT", b"iCCP"})
@@ -54,10 +68,13 @@ WHOLE_PNG = {  # bits a channel of PNG files of whole bytes
     **dict.fromkeys(("L", "LA", "RGB", "RGBA"), 8),
     **dict.fromkeys(("I;16B", "LA;16B", "RGB;16B", "RGBA;16B"), 16),
 }
+LFS = b"version https://git-lfs.github.com/spec/"
 ORIENTATION = 0x0112  # the tag, in EXIF and TIFF
+ON_THEIR_SIDE = frozenset({5, 6, 7, 8})  # orientations that exchange rows and columns
 
 TIFF_BYTES = frozenset({b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"})
-CHANNEL_AXES = frozenset("CSQI")  # channels, samples, and pages that the file gives no meaning
+CHANNEL_AXES = frozenset("CS")  # channels and samples; other axes are pages
+ANIMATED = frozenset({".gif", ".webp"})
 MIN_IS_WHITE, MIN_IS_BLACK, RGB = 0, 1, 2  # TIFF photometric interpretations
 PURE_COMPRESSION = frozenset({1, 8, 32773, 32946})  # what tifffile decodes without compiled codecs
 FAX_COMPRESSION = frozenset({2, 3, 4})
@@ -65,6 +82,25 @@ ALPHA = frozenset({1, 2})  # TIFF extra samples
 
 # Pillow's own limit warns at a size where `_check_size` must raise, and knows one limit a process.
 Image.MAX_IMAGE_PIXELS = None
+
+
+@dataclass(frozen=True)
+class Part:
+    """Which part of a file an image is.
+
+    Attributes
+    ----------
+    page : int or None
+        From 0; None of a file of one page, or whose pages are channels.
+    window : (int, int, int, int) or None
+        Top, left, height and width, in pixels of the turned image; None of all of it.
+    """
+
+    page: int | None = None
+    window: tuple[int, int, int, int] | None = None
+
+
+WHOLE = Part()
 
 
 @dataclass(frozen=True)
@@ -108,7 +144,7 @@ class Stored:
 AS_STORED = Reading()
 
 
-def read_image(path: str | Path, reading: Reading = AS_STORED) -> np.ndarray:
+def read_image(path: str | Path, reading: Reading = AS_STORED, part: Part = WHOLE) -> np.ndarray:
     """An image file as uint8 (H, W, 3).
 
     Parameters
@@ -116,6 +152,7 @@ def read_image(path: str | Path, reading: Reading = AS_STORED) -> np.ndarray:
     path : path
     reading : Reading
         Without it the file must have 8 bits and one or three channels.
+    part : Part
 
     Returns
     -------
@@ -128,7 +165,7 @@ def read_image(path: str | Path, reading: Reading = AS_STORED) -> np.ndarray:
         If the file cannot be decoded (see `read_raw`), has neither one nor three channels and the reading
         names none, or has more than 8 bits and the reading has no levels.
     """
-    return to_image(read_raw(path), reading, path)
+    return to_image(read_raw(path, part), reading, path)
 
 
 def to_image(raw: np.ndarray, reading: Reading, path: str | Path) -> np.ndarray:
@@ -155,13 +192,75 @@ def to_image(raw: np.ndarray, reading: Reading, path: str | Path) -> np.ndarray:
     return _as_colour(_as_uint8(_chosen(raw, reading.channels, path), reading.levels, path))
 
 
-def read_raw(path: str | Path) -> np.ndarray:
+def require_channels(raw: np.ndarray, channels: tuple[int, ...] | None, path: str | Path) -> None:
+    """Refuse what `to_image` would refuse, without making the image.
+
+    Parameters
+    ----------
+    raw : (H, W) or (H, W, C), own dtype
+        From `read_raw`.
+    channels : tuple of int, or None
+        As in `Reading`.
+    path : path
+        What an error names.
+
+    Raises
+    ------
+    DataError
+        If the channels are not one or three of the image's, or the image has neither one nor three and none
+        are named.
+    """
+    _chosen(raw[:1, :1], channels, path)
+
+
+def reduced(array: np.ndarray, side: int, *, nearest: bool = False) -> np.ndarray:
+    """A smaller copy of an image or a mask whose longer side is above a bound; else the array itself.
+
+    Parameters
+    ----------
+    array : (H, W) or (H, W, C)
+    side : int
+        The longest side, in pixels.
+    nearest : bool
+        Take the value of the nearest pixel, as labels need; else the mean of those that a pixel covers.
+
+    Returns
+    -------
+    (H, W) or (H, W, C)
+        Same dtype.
+    """
+    height, width = array.shape[:2]
+    factor = side / max(height, width)
+    if factor >= 1:
+        return array
+    rows, columns = max(1, round(height * factor)), max(1, round(width * factor))
+    if nearest:
+        places = [
+            ((np.arange(n) + 0.5) * full / n).astype(int) for n, full in ((rows, height), (columns, width))
+        ]
+        return array[places[0][:, None], places[1]]
+    if array.ndim == 2 or array.shape[2] in (3, 4):
+        return _averaged(array, (rows, columns))
+    planes = [_averaged(array[..., channel], (rows, columns)) for channel in range(array.shape[2])]
+    return np.stack(planes, axis=-1)
+
+
+def _averaged(plane: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    known = (
+        plane if plane.dtype in (np.uint8, np.uint16, np.float32, np.float64) else plane.astype(np.float64)
+    )
+    small = cv2.resize(np.ascontiguousarray(known), size[::-1], interpolation=cv2.INTER_AREA)
+    return small.astype(plane.dtype, copy=False)
+
+
+def read_raw(path: str | Path, part: Part = WHOLE) -> np.ndarray:
     """An image file as a viewer would show it, all its channels in their own dtype.
 
     Parameters
     ----------
     path : path
         Its content, not its extension, says which format it has.
+    part : Part
 
     Returns
     -------
@@ -171,21 +270,22 @@ def read_raw(path: str | Path) -> np.ndarray:
     Raises
     ------
     DataError
-        If the file is empty, damaged, no image, several images, a stack of planes or times, too large for
+        If the file is empty, damaged, no image, several images, a stack of several axes, too large for
         memory, or has values that are no finite numbers.
     """
-    raw = _displayed(read_stored(path))
+    raw = _displayed(read_stored(path, part))
     if raw.dtype.kind == "f" and not np.isfinite(raw).all():
         raise _unreadable(path, "finite intensities", "NaN or infinite ones")
     return raw
 
 
-def read_stored(path: str | Path) -> Stored:
+def read_stored(path: str | Path, part: Part = WHOLE) -> Stored:
     """A file's numbers as stored, but for its orientation, which is applied; see `read_raw` for errors.
 
     Parameters
     ----------
     path : path
+    part : Part
 
     Returns
     -------
@@ -196,12 +296,26 @@ def read_stored(path: str | Path) -> Stored:
     DataError
         As `read_raw`, but NaN and infinite values are let through.
     """
+    if part.window is None:
+        return _decoded(path, part.page)
+    status = os.stat(path)
+    stored = _kept(str(path), part.page, status.st_mtime_ns, status.st_size)
+    top, left, height, width = part.window
+    return replace(stored, pixels=stored.pixels[top : top + height, left : left + width].copy())
+
+
+@functools.lru_cache(maxsize=1)  # the blocks of an image are read one after the other
+def _kept(path: str, page: int | None, *_version: int) -> Stored:
+    return _decoded(path, page)
+
+
+def _decoded(path: str | Path, page: int | None) -> Stored:
     with _explained(path):
-        return _read_tiff(path) if _is_tiff(path) else _read_with_pillow(path)
+        return _read_tiff(path, page) if _is_tiff(path) else _read_with_pillow(path, page)
 
 
-def is_turned(path: str | Path) -> bool:
-    """Whether a file asks to be shown turned or mirrored; see `read_raw` for errors.
+def page_count(path: str | Path) -> int:
+    """How many images a file may hold; 1 where its pages are channels by its own account.
 
     Parameters
     ----------
@@ -209,8 +323,34 @@ def is_turned(path: str | Path) -> bool:
 
     Returns
     -------
-    bool
-        Whether its orientation (EXIF or TIFF tag 0x0112) is other than upright.
+    int
+        Pages without a meaning, planes and times count, colours and channels do not.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be read as an image, or has several axes of pages.
+    """
+    with _explained(path):
+        if _is_tiff(path):
+            with tifffile.TiffFile(path) as file:
+                return 1 if len(file.pages) == 1 else _tiff_pages(_only_series(file, path), path)
+        if Path(path).suffix.lower() not in ANIMATED:
+            return 1
+        with Image.open(path) as image:
+            return 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
+
+
+def size_of(path: str | Path) -> tuple[int, int]:
+    """Height and width of an image file as it is seen, in pixels, by what the file declares.
+
+    Parameters
+    ----------
+    path : path
+
+    Returns
+    -------
+    height, width : int
 
     Raises
     ------
@@ -220,9 +360,37 @@ def is_turned(path: str | Path) -> bool:
     with _explained(path):
         if _is_tiff(path):
             with tifffile.TiffFile(path) as file:
-                return _orientation(file.pages.first) not in (0, 1)
+                page = _only_series(file, path).keyframe
+                size, orientation = (page.imagelength, page.imagewidth), _orientation(page)
+        else:
+            with Image.open(path) as image:
+                size, orientation = (image.height, image.width), _orientation_of(image, path)
+    return size[::-1] if orientation in ON_THEIR_SIDE else size
+
+
+def orientation_of(path: str | Path) -> int:
+    """How a file asks to be shown, turned or mirrored; see `read_raw` for errors.
+
+    Parameters
+    ----------
+    path : path
+
+    Returns
+    -------
+    int
+        Its orientation (EXIF or TIFF tag 0x0112), 1 to 8; 1 is upright.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be read as an image.
+    """
+    with _explained(path):
+        if _is_tiff(path):
+            with tifffile.TiffFile(path) as file:
+                return _orientation(file.pages.first) or 1
         with Image.open(path) as image:
-            return image.getexif().get(ORIENTATION, 1) not in (0, 1)
+            return _orientation_of(image, path) or 1
 
 
 def varies_in_alpha(path: str | Path) -> bool:
@@ -367,17 +535,62 @@ def _inverted(pixels: np.ndarray, bits: int) -> np.ndarray:
     return pixels.dtype.type(2**bits - 1) - pixels
 
 
-def _read_with_pillow(path: str | Path) -> Stored:
+def _read_with_pillow(path: str | Path, page: int | None) -> Stored:
     with Image.open(path) as image:
         frames = getattr(image, "n_frames", 1)
-        if frames > 1 and image.format != "MPO":  # a camera's preview comes second
+        if page is not None:
+            image.seek(page)
+        elif frames > 1 and image.format != "MPO":  # a camera's preview comes second
             raise _unreadable(path, "one image", f"{frames} frames")
-        _check_size(path, image.height, image.width, 1)
+        _check_size(path, (image.height, image.width, len(image.getbands())), 1, bits=8)
+        if image.format in DECODERS:
+            return DECODERS[image.format](path, image)
         packing = _packing(image)  # before the pixels are read: Pillow then forgets it
         pixels = _decode_png(path, image) if image.format == "PNG" and packing in WHOLE_PNG else None
         if pixels is None:
             return _decode_with_pillow(image, NARROW.get(packing[:3]))
         return Stored(pixels, None, 8 * pixels.itemsize)
+
+
+def _decode_jpeg2000(path: str | Path, image: ImageFile.ImageFile) -> Stored:
+    """By imagecodecs, since Pillow cuts colour to 8 bits."""
+    pixels = imagecodecs.jpeg2k_decode(Path(path).read_bytes())
+    alpha = image.mode in ("LA", "RGBA")
+    pixels = pixels[..., :-1] if alpha else pixels
+    pixels = pixels[..., 0] if pixels.ndim == 3 and pixels.shape[2] == 1 else pixels
+    return Stored(np.ascontiguousarray(pixels), None, 8 * pixels.itemsize)
+
+
+def _decode_pnm(path: str | Path, image: ImageFile.ImageFile) -> Stored:
+    """Netpbm's numbers as they are; Pillow multiplies those below 255 and cuts colour to 8 bits."""
+    if image.mode == "1":
+        return _decode_with_pillow(image, None)
+    highest = _netpbm_highest(path)
+    if highest > FULL:
+        return Stored(_wide_pnm(path, image), None, 16)
+    pixels = np.asarray(image)
+    if highest == FULL:
+        return Stored(pixels, None, 8)
+    bits = highest.bit_length()
+    found = np.rint(pixels * np.float32(highest / FULL)).astype(np.uint8)
+    return Stored(found, None, bits if highest == 2**bits - 1 and FULL % highest == 0 else 8)
+
+
+def _wide_pnm(path: str | Path, image: Image.Image) -> np.ndarray:
+    """Binary numbers of two bytes, the last part of the file, high byte first."""
+    shape = (image.height, image.width) + ((3,) if image.mode == "RGB" else ())
+    data = Path(path).read_bytes()[-2 * int(np.prod(shape)) :]
+    return np.frombuffer(data, ">u2").reshape(shape).astype(np.uint16)
+
+
+def _netpbm_highest(path: str | Path) -> int:
+    """The highest value that a Netpbm file declares."""
+    with open(path, "rb") as file:
+        head = re.sub(rb"#[^\n]*", b"", file.read(4096))
+    return int(head.split()[3])
+
+
+DECODERS = {"JPEG2000": _decode_jpeg2000, "PPM": _decode_pnm}
 
 
 def _decode_with_pillow(image: Image.Image, narrow: int | None) -> Stored:
@@ -431,6 +644,29 @@ def _decode_png(path: str | Path, image: ImageFile.ImageFile) -> np.ndarray | No
     return pixels if plain else _oriented(pixels, image.getexif().get(ORIENTATION, 1))
 
 
+def _orientation_of(image: Image.Image, path: str | Path) -> int:
+    """The orientation; of a PNG without decoding it, as Pillow does to find none."""
+    if image.format == "PNG":
+        with open(path, "rb") as file:
+            if _kinds_in_png(file) <= PLAIN_PNG:
+                return 1
+    return image.getexif().get(ORIENTATION, 1)
+
+
+def _kinds_in_png(file: BinaryIO) -> set[bytes]:
+    """The kinds of parts that a PNG has."""
+    kinds: set[bytes] = set()
+    place = 8
+    while True:
+        file.seek(place)
+        head = file.read(8)
+        if len(head) < 8:
+            return kinds
+        length, kind = struct.unpack(">I4s", head)
+        kinds.add(kind)
+        place += length + 12
+
+
 def _is_plain_png(data: bytes) -> bool:
     """Whether a PNG is whole and holds but one picture that is not to be turned."""
     place, kind, kinds = 8, b"", set()
@@ -451,18 +687,33 @@ def _rgb(pixels: np.ndarray) -> np.ndarray:
     return cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGB if pixels.shape[2] == 4 else cv2.COLOR_BGR2RGB)
 
 
-def _read_tiff(path: str | Path) -> Stored:
+def _read_tiff(path: str | Path, number: int | None) -> Stored:
     with tifffile.TiffFile(path) as file:
         series = _only_series(file, path)
         page = series.keyframe
-        channels = _channel_count(series, path)
-        _check_size(path, page.imagelength, page.imagewidth, channels)
+        count = _tiff_pages(series, path)
+        if number is not None and not number < count:
+            raise _unreadable(path, f"a page {number}, as was indexed", f"{count} pages")
+        planes = count if number is None else 1
+        if planes > 1 and len(series.axes) > 3:
+            raise _unreadable(path, "one image", f"{count} pages of several channels; set `pages: samples`")
+        samples = int(np.prod(series.shape)) // (page.imagelength * page.imagewidth * count)
+        size = (page.imagelength, page.imagewidth, samples * planes)
+        _check_size(path, size, max(1, page.bitspersample // 8), page.bitspersample)
         if _is_pure(page):
-            pixels = _channels_last(series.asarray(), series.axes)
-            return _stored_tiff(_oriented(pixels, _orientation(page)), page)
-    if len(series) > 1 or _is_more_than_pillow_reads(page):
-        return _stored_tiff(_decode_wide_tiff(path), page)
-    return _decode_coded_tiff(path, page)
+            pixels = series.asarray() if number is None or count == 1 else _tiff_page(series, number)
+            axes = series.axes if number is None or count == 1 else page.axes
+            return _stored_tiff(_oriented(_channels_last(pixels, axes), _orientation(page)), page)
+    if (len(series) > 1 and number is None) or _is_more_than_pillow_reads(page):
+        return _stored_tiff(_decode_wide_tiff(path, number), page)
+    return _decode_coded_tiff(path, page, number or 0)
+
+
+def _tiff_page(series: tifffile.TiffPageSeries, number: int) -> np.ndarray:
+    """One of the pages of a series, which may be stored as one block."""
+    if len(series.pages) == series.shape[0]:
+        return series.pages[number].asarray()
+    return series.asarray()[number]
 
 
 def _only_series(file: tifffile.TiffFile, path: str | Path) -> tifffile.TiffPageSeries:
@@ -473,17 +724,19 @@ def _only_series(file: tifffile.TiffFile, path: str | Path) -> tifffile.TiffPage
     return series[0]
 
 
-def _channel_count(series: tifffile.TiffPageSeries, path: str | Path) -> int:
-    others = [(axis, size) for axis, size in zip(series.axes, series.shape, strict=True) if axis not in "YX"]
-    planar = {"Y", "X"} <= set(series.axes)
-    if not planar or len(others) > 1 or any(axis not in CHANNEL_AXES for axis, _ in others):
+def _tiff_pages(series: tifffile.TiffPageSeries, path: str | Path) -> int:
+    """How many pages that are no channels by the file's own account."""
+    axes = [axis for axis in series.axes if axis not in "YX"]
+    channels, pages = [a for a in axes if a in CHANNEL_AXES], [a for a in axes if a not in CHANNEL_AXES]
+    stacked = not pages or series.axes.startswith(pages[0])
+    if {"Y", "X"} > set(series.axes) or len(channels) > 1 or len(pages) > 1 or not stacked:
         raise DataError(
-            expected="one image of height, width and at most one axis of channels",
+            expected="height, width, and at most one axis of channels and one of pages",
             found=f"axes {series.axes} (Z depth, T time) of {'x'.join(map(str, series.shape))}",
             where=str(path),
             remedy="Save each plane or time as a file of its own, or one projection of them.",
         )
-    return others[0][1] if others else 1
+    return series.shape[0] if pages else 1
 
 
 def _is_pure(page: tifffile.TiffPage) -> bool:
@@ -531,12 +784,15 @@ def _colour_samples(page: tifffile.TiffPage, channels: int) -> list[int]:
     return [place for place, kind in enumerate(kinds) if kind not in ALPHA or page.samplesperpixel == 1]
 
 
-def _decode_wide_tiff(path: str | Path) -> np.ndarray:
+def _decode_wide_tiff(path: str | Path, number: int | None) -> np.ndarray:
     """Compressed pages of many bits or many channels, which Pillow would cut or leave out.
 
     OpenCV turns them as the file says.
     """
-    found, pages = cv2.imreadmulti(str(path), flags=cv2.IMREAD_UNCHANGED)
+    if number is None:
+        found, pages = cv2.imreadmulti(str(path), flags=cv2.IMREAD_UNCHANGED)
+    else:
+        found, pages = cv2.imreadmulti(str(path), number, 1, flags=cv2.IMREAD_UNCHANGED)
     if not found:
         raise ValueError("a compression that is not known here")
     return np.stack(pages, axis=-1) if len(pages) > 1 else _rgb_order(pages[0])
@@ -547,10 +803,11 @@ def _rgb_order(pixels: np.ndarray) -> np.ndarray:
     return pixels if pixels.ndim == 2 else pixels[..., [2, 1, 0, *range(3, pixels.shape[2])]]
 
 
-def _decode_coded_tiff(path: str | Path, page: tifffile.TiffPage) -> Stored:
+def _decode_coded_tiff(path: str | Path, page: tifffile.TiffPage, number: int) -> Stored:
     """One page with a palette, printing colours, odd bits or a compression that tifffile lacks."""
     # As an open file: of a path Pillow maps plain pixels into memory, in the shape they have once turned.
     with open(path, "rb") as file, Image.open(file) as image:
+        image.seek(number)
         stored = _decode_with_pillow(image, NARROW.get(_packing(image)[:3]))
     if page.photometric != MIN_IS_WHITE or page.compression in FAX_COMPRESSION:
         return stored  # to a fax zero is white, whatever was meant by the numbers
@@ -566,20 +823,28 @@ def _orientation(page: tifffile.TiffPage) -> int:
 
 def _oriented(pixels: np.ndarray, orientation: int) -> np.ndarray:
     """Rows and columns as the EXIF orientation, 1 to 8, says they are to be seen."""
-    if orientation in (5, 6, 7, 8):
+    if orientation in ON_THEIR_SIDE:
         pixels = pixels.swapaxes(0, 1)
     if orientation in (2, 3, 6, 7):
         pixels = pixels[:, ::-1]
     return pixels[::-1] if orientation in (3, 4, 7, 8) else pixels
 
 
-def _check_size(path: str | Path, height: int, width: int, channels: int) -> None:
-    if height * width * -(-channels // 4) > MAX_PIXELS:
+def _check_size(path: str | Path, shape: tuple[int, int, int], itemsize: int, bits: int) -> None:
+    """Hold what a file declares against a bound and against the file's own bytes, before it is decoded."""
+    height, width, channels = shape
+    declared, held = height * width * channels * itemsize, os.path.getsize(path)
+    found = f"{height}x{width} (height x width) with {channels} channel{'s' * (channels > 1)}"
+    if declared > MAX_BYTES:
         raise DataError(
-            expected=f"at most {MAX_PIXELS:,} pixels, so that the image fits the memory",
-            found=f"{height}x{width} (height x width) with {channels} channels",
+            expected=f"at most {MAX_BYTES // 2**20:,} MB of pixels, so that the image fits the memory",
+            found=f"{declared // 2**20:,} MB: {found}",
             where=str(path),
             remedy="Cut the image into parts.",
+        )
+    if declared > BOMB_BYTES and declared * bits // (8 * itemsize) > MAX_RATIO * held:
+        raise _unreadable(
+            path, "as many bytes as the image needs", f"{held:,} bytes that claim to be {found}"
         )
 
 
@@ -591,9 +856,20 @@ def _explained(path: str | Path) -> Iterator[None]:
     except DataError:
         raise
     except Exception as error:  # decoders raise nearly any kind on a damaged file
-        empty = Path(path).is_file() and Path(path).stat().st_size == 0
-        found = "an empty file" if empty else f"one that cannot be decoded ({error})"
-        raise _unreadable(path, "a readable image file", found) from error
+        raise _undecodable(path, error) from error
+
+
+def _undecodable(path: str | Path, error: Exception) -> DataError:
+    empty = Path(path).is_file() and Path(path).stat().st_size == 0
+    found = "an empty file" if empty else f"one that cannot be decoded ({error})"
+    if Path(path).is_file() and Path(path).read_bytes()[: len(LFS)] == LFS:
+        return DataError(
+            expected="a readable image file",
+            found="a pointer of Git LFS, which stands for the file that was not fetched",
+            where=str(path),
+            remedy="Fetch the files: `git lfs pull`.",
+        )
+    return _unreadable(path, "a readable image file", found)
 
 
 def _unreadable(path: str | Path, expected: str, found: str) -> DataError:
@@ -601,5 +877,5 @@ def _unreadable(path: str | Path, expected: str, found: str) -> DataError:
         expected=expected,
         found=found,
         where=str(path),
-        remedy="Convert or replace the file, or set `bad_samples: skip`.",
+        remedy="Convert or replace the file.",
     )

@@ -8,11 +8,15 @@ The index is a table, one row a sample, which is all that later stages need to r
     height, width, pixel_size       pixels; the physical side of a pixel or NaN
     stored                          what the image file held: "uint16, 2 channels"
     mask_resized                    whether the mask is brought to the image's size
+    page, window                    which page of its files it is, -1: all; which block of its image: top,
+                                    left, height, width, empty: all
     reading, encoding               how pixels and masks are read (JSON; see `data.image.Reading` and
                                     `data.labels.Encoding`)
     pixels_k, objects_k             the mask's pixels and connected objects of class k
+    print                           of the image, to find its copies; see `data.duplicates.Print`
 
-Memory is bounded: of each sample only measures are kept, no pixels; of its mask at most 4096 values.
+Memory is bounded: of each sample only measures are kept, no pixels; of its mask at most 4096 values. Large
+images are read one at a time, small ones by several threads.
 """
 
 import json
@@ -27,27 +31,34 @@ import numpy as np
 import pandas as pd
 
 from stratagem.core.errors import DataError
+from stratagem.core.workers import in_order
+from stratagem.data.blocks import Blocks, with_blocks
 from stratagem.data.duplicates import Print, alike, clusters, pairs, take_print
 from stratagem.data.image import (
     Reading,
-    is_turned,
     is_wide,
     levels_of,
+    orientation_of,
     read_raw,
+    require_channels,
     sample_intensities,
-    to_image,
+    size_of,
     varies_in_alpha,
 )
 from stratagem.data.labels import RawMask, percent, read_mask
 from stratagem.data.masks.evidence import Summary, piece_of, summarise
 from stratagem.data.masks.recognition import Recognised, recognise
-from stratagem.data.sample import Found, Sample, one_mask, problem_of, read_classes
+from stratagem.data.objects import count_objects, count_values
+from stratagem.data.pages import with_pages
+from stratagem.data.pixels import one_mask, read_classes
+from stratagem.data.sample import Found, Problem, Sample, problem_of
 
 __all__ = ["Index", "Wanted", "build_index", "present", "require_good"]
 
 STRETCH = 1.05  # factor between the sides' ratios of an image and a mask that is resized to it
 SELDOM = 0.2  # share of the images that may have more mask files than the others by mistake
 STRAY = 0.05  # share of a set's masks that may hold values of no class without its encoding being in doubt
+TURNS = {6: " clockwise", 8: " counterclockwise"}  # what an orientation does to an image
 ENOUGH = 3  # masks that agree, at least
 NAMED = 3  # values that a reason names
 SPARE = (
@@ -64,7 +75,8 @@ STRANGE = (
 )
 INTENSITIES = 256  # kept of each image of more than 8 bits
 COLUMNS = ["sample", "group", "part", "cluster", "image", "masks", "height", "width", "pixel_size"]
-COLUMNS += ["stored", "mask_resized", "reading", "encoding"]
+COLUMNS += ["stored", "mask_resized", "page", "window", "reading", "encoding", "print"]
+AT_ONCE = 2**26  # pixels of the images that are in memory at once
 
 
 @dataclass(frozen=True)
@@ -83,6 +95,14 @@ class Wanted:
         None: measured on the set.
     mask_size : {"same", "resize"}
         Whether a mask of another size than its image is a problem, or resized if it has the image's shape.
+    pages : {"samples", "channels"} or None
+        What the pages of a file are; None: to be asked where a file has several.
+    blocks : Blocks or None
+        How each image is divided into samples; None: not.
+    duplicates : {"near", "exact", "off"}
+        Which images count as copies of each other.
+    group : str or None
+        The config key `split.group`, for what is made of a file's pages and blocks.
     """
 
     classes: list[str]
@@ -90,6 +110,10 @@ class Wanted:
     channels: tuple[int, ...] | None = None
     levels: tuple[float, float] | None = None
     mask_size: str = "same"
+    pages: str | None = None
+    blocks: Blocks | None = None
+    duplicates: str = "near"
+    group: str | None = None
 
     @classmethod
     def of(cls, data: dict) -> "Wanted":
@@ -98,13 +122,15 @@ class Wanted:
         Parameters
         ----------
         data : dict
-            At least `classes` and `labels`; keys that are no attribute here are passed over.
+            At least `classes` and `labels`; keys that are no attribute here are passed over. `blocks` as its
+            rows, columns and gap.
 
         Returns
         -------
         Wanted
         """
-        return cls(**{key: value for key, value in data.items() if key in cls.__dataclass_fields__})
+        own = {key: value for key, value in data.items() if key in cls.__dataclass_fields__}
+        return cls(**own | ({"blocks": Blocks(*own["blocks"])} if own.get("blocks") else {}))
 
 
 @dataclass(frozen=True)
@@ -116,17 +142,20 @@ class Index:
     table : DataFrame
         One row a usable sample, sorted by sample; see the module's docstring.
     problems : DataFrame
-        ``file, reason``: one row a file that cannot be used.
+        ``file, reason, skippable``: one row a file that cannot be used.
     duplicates : DataFrame
         ``sample, other, kind, correlation``.
     understood : dict
         In words, how the masks and the pixels are read: ``labels, notes, images``.
+    found : int
+        Samples that were looked at, good and bad.
     """
 
     table: pd.DataFrame
     problems: pd.DataFrame
     duplicates: pd.DataFrame
     understood: dict
+    found: int
 
 
 @dataclass(frozen=True)
@@ -163,7 +192,12 @@ class Measure:
     intensities: np.ndarray | None
 
 
-def build_index(found: Found, wanted: Wanted, record: Callable[[pd.DataFrame], None] | None = None) -> Index:
+def build_index(
+    found: Found,
+    wanted: Wanted,
+    record: Callable[[pd.DataFrame], None] | None = None,
+    threads: int = 1,
+) -> Index:
     """Read and check every sample that was found.
 
     Parameters
@@ -174,6 +208,8 @@ def build_index(found: Found, wanted: Wanted, record: Callable[[pd.DataFrame], N
     record : function, optional
         Is given the problems of single files, ``file, reason``, before the masks are recognised, which may
         stop; and again if some of the masks are set aside.
+    threads : int
+        How many read; the result is the same.
 
     Returns
     -------
@@ -187,10 +223,13 @@ def build_index(found: Found, wanted: Wanted, record: Callable[[pd.DataFrame], N
         If the masks of the set can be read in two ways or in none, do not fit the encoding of the config, or
         leave a declared class without a pixel.
     """
+    cv2.setNumThreads(0)  # OpenCV's own pool would take more cores than were granted
+    found = with_blocks(with_pages(found, wanted.pages, wanted.group), wanted.blocks, wanted.group)
     problems = list(found.problems)
-    measures = list(_each(lambda sample: _measure(sample, wanted), found.samples, problems))
+    measures = _each(lambda sample: _measure(sample, wanted), found.samples, problems, threads, _area)
     if not measures:
-        return Index(pd.DataFrame(columns=COLUMNS), _listed(problems), pairs([], []), {})
+        nothing = pd.DataFrame(columns=COLUMNS)
+        return Index(nothing, _listed(problems), pairs([], []), {}, len(found.samples))
     if record is not None:
         record(_listed(problems))
     found_problems = len(problems)
@@ -201,12 +240,17 @@ def build_index(found: Found, wanted: Wanted, record: Callable[[pd.DataFrame], N
             record(_listed(problems))
     reading = _reading(measures, wanted)
     rows = [_row(measure, reading, recognised) for measure in measures]
-    counted = list(_each(lambda row: _counted(row, len(wanted.classes)), rows, problems))
+    counted = _each(
+        lambda row: _counted(row, len(wanted.classes)), rows, problems, threads, lambda r: r.height * r.width
+    )
     table = pd.DataFrame(counted, columns=None if counted else COLUMNS)
-    duplicates = _duplicates(measures, set(table["sample"])) if counted else pairs([], [])
+    linked = _duplicates(measures, set(table["sample"]), wanted.duplicates)
     if counted:
-        table.insert(3, "cluster", table["sample"].map(clusters(table["sample"].tolist(), duplicates)))
-    return Index(table, _listed(problems), duplicates, _understood(measures, reading, recognised))
+        table.insert(3, "cluster", table["sample"].map(clusters(table["sample"].tolist(), linked)))
+    understood = _understood(
+        measures, reading, recognised, [*found.notes, *_notes(measures, wanted.duplicates)]
+    )
+    return Index(table, _listed(problems), linked, understood, len(found.samples))
 
 
 def require_good(index: Index, classes: list[str], policy: str, problems: str) -> None:
@@ -228,22 +272,20 @@ def require_good(index: Index, classes: list[str], policy: str, problems: str) -
         If there are problems and `policy` is "stop": naming how many are bad, the first of them, and the
         table that lists all. Also if no sample is left, or a class has no pixel in those that are.
     """
-    bad = len(index.problems)
-    if bad and policy == "stop":
-        first = index.problems.iloc[0]
+    bad, kept = index.problems, index.problems[~index.problems["skippable"].astype(bool)]
+    stopping = bad if policy == "stop" else kept
+    if len(stopping):
+        first = (kept if len(kept) else bad).iloc[0]
+        skip = "" if len(kept) else ", or set `bad_samples: skip` to go on without these samples"
         raise DataError(
             expected="every file usable",
-            found=f"{bad} that are not; the first is {first['file']}: {first['reason'].rstrip('.')}",
+            found=f"{len(stopping)} that are not; the first is {first['file']}: "
+            f"{first['reason'].rstrip('.')}",
             where=problems,
-            remedy="Mend the files listed there, or set `bad_samples: skip` to go on without them.",
+            remedy=f"Mend the files listed there{skip}.",
         )
     if index.table.empty:
-        raise DataError(
-            expected="at least one image with its mask",
-            found="none",
-            where="config keys `images` and `masks`, or `sheet`",
-            remedy="Check the folders and `mask_name`.",
-        )
+        raise _without_a_sample(bad, problems)
     for number, name in enumerate(classes):
         if index.table[f"pixels_{number}"].sum() == 0:
             raise DataError(
@@ -252,6 +294,25 @@ def require_good(index: Index, classes: list[str], policy: str, problems: str) -
                 where="config key `classes`",
                 remedy="Remove the class, or set `labels` to how the masks are encoded.",
             )
+
+
+def _without_a_sample(bad: pd.DataFrame, problems: str) -> DataError:
+    """Why no sample is left: all were skipped, or none was there."""
+    if len(bad):
+        first = bad.iloc[0]
+        return DataError(
+            expected="at least one image with its mask that can be used",
+            found=f"that all {len(bad)} were skipped as bad; the first: {first['file']}: "
+            f"{first['reason'].rstrip('.')}",
+            where=problems,
+            remedy="What is wrong with all is likely one key: mend that, not the files.",
+        )
+    return DataError(
+        expected="at least one image with its mask",
+        found="none",
+        where="config keys `images` and `masks`, or `sheet`",
+        remedy="Check the folders and `mask_name`.",
+    )
 
 
 def present(index: pd.DataFrame) -> np.ndarray:
@@ -270,26 +331,40 @@ def present(index: pd.DataFrame) -> np.ndarray:
     return index.filter(regex=r"^pixels_\d+$").to_numpy() > 0
 
 
-def _each(function, items, problems: list):
-    """What a function makes of each item; an item that cannot be used becomes a problem."""
-    for item in items:
+def _each(function, items, problems: list[Problem], threads: int, area) -> list:
+    """What a function makes of each item, in their order; an item that cannot be used becomes a problem."""
+
+    def tried(item):
         try:
-            yield function(item)
+            return function(item)
         except DataError as error:
-            problems.append(problem_of(error))
+            return problem_of(error)
+
+    made = list(in_order(tried, items, threads=threads, weight=area, limit=AT_ONCE))
+    problems += [one for one in made if isinstance(one, Problem)]
+    return [one for one in made if not isinstance(one, Problem)]
+
+
+def _area(sample: Sample) -> int:
+    """Pixels of an image, by what its file declares; 0 where it cannot be read, which is told later."""
+    try:
+        height, width = size_of(sample.image)
+    except DataError:
+        return 0
+    return height * width
 
 
 def _measure(sample: Sample, wanted: Wanted) -> Measure:
-    raw = read_raw(sample.image)
+    raw = read_raw(sample.image, sample.place)
     wide = is_wide(raw.dtype)
-    # Levels are not known yet; they change no size and no overlay, which is of 8 bits.
-    image = to_image(raw, Reading(wanted.channels, (0, 1)), sample.image)
+    require_channels(raw, wanted.channels, sample.image)
     height, width = size = raw.shape[:2]
-    turned = is_turned(sample.image) and not any(map(is_turned, sample.masks))
-    masks = [read_mask(path) for path in sample.masks]
+    orientation = orientation_of(sample.image)
+    turned = orientation != 1 and all(orientation_of(mask) == 1 for mask in sample.masks)
+    masks = [read_mask(path, sample.place) for path in sample.masks]
     found = one_mask(masks, None, _threshold(wanted), sample.masks[0]).values.shape[:2]
     if found != size:
-        _require_resizable(sample, found, size, wanted, turned)
+        _require_resizable(sample, found, size, wanted, orientation if turned else 1)
     channels = 1 if raw.ndim == 2 else raw.shape[2]
     intensities = sample_intensities(raw, wanted.channels) if wide else None
     return Measure(
@@ -299,7 +374,7 @@ def _measure(sample: Sample, wanted: Wanted) -> Measure:
         f"{raw.dtype}, {channels} channel{'s' * (channels > 1)}",
         found != size,
         turned,
-        _summary(sample, masks, raw, image, wanted),
+        _summary(sample, masks, raw, wanted),
         take_print(raw),
         None if intensities is None else _thinned(intensities),
     )
@@ -310,9 +385,11 @@ def _threshold(wanted: Wanted) -> int | None:
     return wanted.labels.get("threshold") if wanted.labels["encoding"] == "instances" else None
 
 
-def _summary(sample: Sample, masks: list[RawMask], raw, image: np.ndarray, wanted: Wanted) -> Summary:
+def _summary(sample: Sample, masks: list[RawMask], raw, wanted: Wanted) -> Summary:
     mask = one_mask(masks, raw.shape[:2], _threshold(wanted), sample.masks[0])
-    summary = summarise(mask, image)
+    # Of more than 8 bits no masks are painted; grey and colour are compared alike.
+    shown = raw if raw.ndim == 2 or wanted.channels is None else raw[..., list(wanted.channels)]
+    summary = summarise(mask, None if is_wide(raw.dtype) else shown)
     pieces = tuple(piece_of(summarise(one)) for one in masks) if len(masks) > 1 else ()
     copied = raw.dtype != np.uint8 and np.array_equal(raw, mask.values)  # of 8 bits the summary tells
     alpha = any(map(varies_in_alpha, sample.masks))
@@ -325,18 +402,18 @@ def _thinned(intensities: np.ndarray) -> np.ndarray:
     return intensities[np.linspace(0, len(intensities) - 1, count).astype(int)]
 
 
-def _require_resizable(sample: Sample, found, expected, wanted: Wanted, turned: bool) -> None:
+def _require_resizable(sample: Sample, found, expected, wanted: Wanted, orientation: int) -> None:
     """Refuse a mask of another size, unless it may be resized and is of its image's shape."""
     stretch = (found[0] / found[1]) / (expected[0] / expected[1])
     alike = 1 / STRETCH <= stretch <= STRETCH
-    if wanted.mask_size == "resize" and alike:
+    if wanted.mask_size == "resize" and alike and sample.window is None:
         return
     remedy = (
         "Replace it, or set `mask_size: resize`." if alike else "Replace it: it is not of the same shape."
     )
     if found == expected[::-1]:
-        remedy = "It lies on its side: turn it by 90 degrees."
-    if turned:
+        remedy = f"It lies on its side: turn it by 90 degrees{TURNS.get(orientation, '')}."
+    if orientation != 1:
         remedy += " The image is turned by its EXIF orientation, and the mask has none."
     raise DataError(
         expected=f"a mask of its image's {'size' if alike else 'shape'}, {expected[0]}x{expected[1]} "
@@ -359,7 +436,7 @@ def _recognised(measures: list[Measure], wanted: Wanted, problems: list) -> tupl
         return kept, _recognise(kept, wanted, measures)
     except DataError as error:
         strays = _strays(kept)
-        put_off: list[tuple[str, str]] = []
+        put_off: list[Problem] = []
         usual = _set_aside(kept, strays, put_off)
         if not strays:
             raise
@@ -423,15 +500,18 @@ def _values(summary: Summary) -> dict[str, float]:
 
 def _set_aside(measures: list[Measure], odd: dict[str, tuple[Path, str]], problems: list) -> list[Measure]:
     """The samples that are not odd; of the others file and reason become problems."""
-    problems += [(str(path), reason) for path, reason in odd.values()]
+    problems += [Problem(str(path), reason) for path, reason in odd.values()]
     return [measure for measure in measures if measure.sample.sample not in odd]
 
 
 def _reading(measures: list[Measure], wanted: Wanted) -> Reading:
     """How the pixels of the set become uint8: the same for all its images."""
     sampled = [measure.intensities for measure in measures if measure.intensities is not None]
-    levels = wanted.levels or (levels_of(sampled) if sampled else None)
-    return Reading(wanted.channels, levels)
+    if wanted.levels or not sampled:
+        return Reading(wanted.channels, wanted.levels)
+    if 2 * len(sampled) < len(measures):  # a few among those of 8 bits are in their units, only finer
+        return Reading(wanted.channels, (0.0, 1.0 if max(map(np.max, sampled)) <= 1 else 65535.0))
+    return Reading(wanted.channels, levels_of(sampled))
 
 
 def _row(measure: Measure, reading: Reading, recognised: Recognised) -> SimpleNamespace:
@@ -447,42 +527,54 @@ def _row(measure: Measure, reading: Reading, recognised: Recognised) -> SimpleNa
         pixel_size=sample.pixel_size,
         stored=measure.stored,
         mask_resized=measure.mask_resized,
+        page=-1 if sample.page is None else sample.page,
+        window=list(sample.window or ()),
         reading=json.dumps(asdict(reading)),
         encoding=json.dumps(recognised.encoding.as_record()),
+        print=measure.print.as_bytes(),
     )
 
 
 def _counted(row: SimpleNamespace, classes: int) -> dict:
     """A row with the pixels and objects of each class, from the mask as training will read it."""
     mask = read_classes(row)
-    pixels = np.bincount(mask.ravel(), minlength=256)[:classes]
-    objects = [cv2.connectedComponents((mask == number).astype(np.uint8))[0] - 1 for number in range(classes)]
+    pixels = count_values(mask)[:classes]
+    objects = [count_objects(mask, number) if pixels[number] else 0 for number in range(classes)]
     counts = {f"pixels_{number}": int(count) for number, count in enumerate(pixels)}
     return vars(row) | counts | {f"objects_{number}": count for number, count in enumerate(objects)}
 
 
-def _duplicates(measures: list[Measure], usable: set[str]) -> pd.DataFrame:
-    kept = [measure for measure in measures if measure.sample.sample in usable]
-    return pairs([measure.sample.sample for measure in kept], [measure.print for measure in kept])
+def _duplicates(measures: list[Measure], usable: set[str], policy: str) -> pd.DataFrame:
+    kept = [measure for measure in measures if measure.sample.sample in usable and policy != "off"]
+    return pairs(
+        [measure.sample.sample for measure in kept],
+        [measure.print for measure in kept],
+        near=policy == "near",
+    )
 
 
-def _understood(measures: list[Measure], reading: Reading, recognised: Recognised) -> dict:
+def _understood(measures: list[Measure], reading: Reading, recognised: Recognised, notes: list[str]) -> dict:
     stored = Counter(measure.stored for measure in measures)
     images = "; ".join(f"{kind}: {count} image{'s' * (count > 1)}" for kind, count in stored.most_common())
     if reading.levels and any(measure.intensities is not None for measure in measures):
         images += f"; more than 8 bits scaled from {reading.levels[0]:g} .. {reading.levels[1]:g} to 0 .. 255"
-    notes = recognised.notes + _notes(measures)
-    return {"labels": recognised.understood, "notes": notes, "images": images}
+    return {"labels": recognised.understood, "notes": recognised.notes + notes, "images": images}
 
 
-def _notes(measures: list[Measure]) -> list[str]:
+def _notes(measures: list[Measure], policy: str) -> list[str]:
     """What a reader should know of how images and masks fit, a sentence each."""
     notes = []
-    shared = alike([measure.print for measure in measures])
+    shared = alike([measure.print for measure in measures]) if policy == "near" else 0
     if shared:
         notes.append(
             f"{shared} images have much in common, such as a round aperture or a frame: copies were looked "
             "for in what else they show"
+        )
+    wide = [measure for measure in measures if measure.intensities is not None]
+    if wide and 2 * len(wide) < len(measures):
+        notes.append(
+            f"{len(wide)} of {len(measures)} images have more than 8 bits, such as "
+            f"{wide[0].sample.image.name}: their full range became 0 .. 255; `levels` says another"
         )
     resized = sum(measure.mask_resized for measure in measures)
     if resized:
@@ -496,6 +588,6 @@ def _notes(measures: list[Measure]) -> list[str]:
     return notes
 
 
-def _listed(problems: list[tuple[str, str]]) -> pd.DataFrame:
-    table = pd.DataFrame([(str(file), reason) for file, reason in problems], columns=["file", "reason"])
+def _listed(problems: list[Problem]) -> pd.DataFrame:
+    table = pd.DataFrame(problems, columns=list(Problem._fields)).astype({"skippable": bool})
     return table.sort_values("file", ignore_index=True)

@@ -15,7 +15,7 @@ import numpy as np
 from skimage.segmentation import find_boundaries
 
 from stratagem.core.errors import DataError
-from stratagem.data.image import Stored, read_stored
+from stratagem.data.image import WHOLE, Part, Stored, page_count, read_stored
 
 __all__ = [
     "IGNORE",
@@ -43,7 +43,7 @@ class RawMask:
 
     Attributes
     ----------
-    values : (H, W) uint8, uint16, int32 or uint32, or (H, W, 3) uint8
+    values : (H, W) uint8, uint16, int32, uint32 or float32, or (H, W, 3) uint8
         Numbers, or colours. Palette files: the indices. 1-bit files: 0 and 1.
     palette : uint8 (N, 3), or None
         The colour of each index.
@@ -71,7 +71,7 @@ class Encoding:
         "#rrggbb" and class, of "colours" and "overlay".
     ignore : int or str, or None
         The value or colour that becomes 255.
-    threshold : int, or None
+    threshold : int or float, or None
         Of "values": values from this on are class 1, the others class 0. Of "instances" with a file an
         object: values from this on are the object.
     inverted : bool
@@ -86,7 +86,7 @@ class Encoding:
     values: tuple[tuple[int, int], ...] = ()
     colours: tuple[tuple[str, int], ...] = ()
     ignore: int | str | None = None
-    threshold: int | None = None
+    threshold: float | None = None
     inverted: bool = False
     border: int | None = None
     background: int = 0
@@ -124,15 +124,16 @@ class Encoding:
         return cls(**(record | pairs))
 
 
-def read_mask(path: str | Path) -> RawMask:
+def read_mask(path: str | Path, part: Part = WHOLE) -> RawMask:
     """A mask file as stored, turned as its EXIF orientation says; alpha is dropped.
 
     A colour file without a coloured pixel gives one channel; whole numbers stored in another type, such as
-    float, give int32.
+    float, give int32, and fractions float32: shades, which a threshold divides.
 
     Parameters
     ----------
     path : path
+    part : Part
 
     Returns
     -------
@@ -141,10 +142,17 @@ def read_mask(path: str | Path) -> RawMask:
     Raises
     ------
     DataError
-        If the file cannot be read (see `stratagem.data.image.read_raw`), holds fractions, has more than 8
-        bits a colour, or has other than one or three channels.
+        If the file cannot be read (see `stratagem.data.image.read_raw`), holds numbers that are not finite or
+        too large, has more than 8 bits a colour, several pages, or other than one or three channels.
     """
-    stored = read_stored(path)
+    stored = read_stored(path, part)
+    if part.page is None and stored.pixels.ndim == 3 and page_count(path) > 1:
+        raise DataError(
+            expected="a mask of one page, since pages of a mask are never colours",
+            found=f"{page_count(path)} pages",
+            where=str(path),
+            remedy="Set `pages: samples` where each page is the mask of its image's page.",
+        )
     values = _without_equal_channels(stored.pixels)
     if values.ndim == 3 and (values.shape[2] != 3 or values.dtype != np.uint8):
         raise _unreadable(path, "one channel, or colours of 8 bits", _description(stored))
@@ -187,7 +195,7 @@ def to_classes(
     return _looked_up(codes, encoding, where)
 
 
-def unite(masks: list[RawMask], threshold: int | None = None) -> RawMask:
+def unite(masks: list[RawMask], threshold: float | None = None) -> RawMask:
     """Masks of one object each as one map of object numbers, int32, later objects over earlier.
 
     An object is what is not 0 in its file, or what is at least the threshold.
@@ -323,9 +331,11 @@ def _whole_numbers(values: np.ndarray, path: str | Path) -> np.ndarray:
         return values
     with np.errstate(invalid="ignore"):  # NaN, which the comparison finds
         whole = values.astype(np.int32)
-    if not np.array_equal(whole, values):
-        raise _unreadable(path, "whole numbers below 2^31", f"fractions or larger ones, {values.dtype}")
-    return whole
+    if np.array_equal(whole, values):
+        return whole
+    if values.dtype.kind == "f" and np.isfinite(values).all() and np.abs(values).max() < 2**31:
+        return values.astype(np.float32)
+    raise _unreadable(path, "finite numbers below 2^31", f"others, {values.dtype}")
 
 
 def _codes(mask: RawMask, encoding: Encoding, where: str) -> np.ndarray:
@@ -371,7 +381,7 @@ def _object_numbers(mask: RawMask) -> np.ndarray:
     return colour_codes(mask) if mask.values.ndim == 3 else mask.values
 
 
-def _is_object(mask: RawMask, threshold: int | None) -> np.ndarray:
+def _is_object(mask: RawMask, threshold: float | None) -> np.ndarray:
     """Where the one object of a file is, bool (H, W)."""
     if threshold is None or mask.bilevel:
         return _object_numbers(mask) != 0
@@ -404,7 +414,7 @@ def _undeclared(codes: np.ndarray, declared: np.ndarray, encoding: Encoding, whe
     strange, counts = np.unique(codes[~declared], return_counts=True)
     order = np.argsort(-counts, kind="stable")
     name = colour_name if encoding.kind == "colours" else str
-    shares = [(name(int(strange[i])), percent(counts[i] / codes.size)) for i in order[:NAMED]]
+    shares = [(name(strange[i].item()), percent(counts[i] / codes.size)) for i in order[:NAMED]]
     named = ", ".join(f"{code} ({share} of the pixels)" for code, share in shares)
     more = f" and {len(order) - NAMED} more" if len(order) > NAMED else ""
     legal = ", ".join(name(code) for code in sorted(class_of_code(encoding)))
@@ -421,6 +431,5 @@ def _unreadable(where: str | Path, expected: str, found: str) -> DataError:
         expected=expected,
         found=found,
         where=str(where),
-        remedy="Mend or replace the mask, set `labels` to how the masks are encoded, or set "
-        "`bad_samples: skip`.",
+        remedy="Mend or replace the mask, or set `labels` to how the masks are encoded.",
     )

@@ -1,55 +1,294 @@
-"""The digest of a data set's raw files, found by one walk a call.
+"""The digest of a data set's raw files, by their content, found by one walk a call.
 
-The call that plans the jobs walks the folders and writes down what it found. The jobs that it starts, also
-those on other machines, read that, so that all speak of the same files.
+Size and time of a file are the shortcut: where neither changed, its content is not looked at. The digest of a
+set is made of names, sizes and times as they were when the set was first seen, and stays while the contents
+stay. Two records stand beside the index:
+
+    raw.json          written by the call that plans the jobs: where the files are now, the digest, and that
+                      of names, sizes and times now; by the index job: where they were, and as what data
+    contents.parquet  written by the index job: name, size, time and content of each file
+
+So a folder that was moved, or files that were touched, are the same data set: the call hashes those files
+alone whose size or time differs. Jobs, also those on other machines, read what the call wrote.
 """
 
+import hashlib
 import json
+import os
+from dataclasses import dataclass
 from pathlib import Path
 
-from stratagem.core.files import write_json
-from stratagem.data.sample import Files, fingerprint
+import pandas as pd
 
-__all__ = ["found", "remembered"]
+from stratagem.core.files import write_json, write_table
+from stratagem.data.files import Files, image_files
+from stratagem.data.sheet import sheet_files
+
+__all__ = [
+    "as_indexed",
+    "fingerprint",
+    "found",
+    "moved",
+    "names_inputs",
+    "present_places",
+    "record_contents",
+    "remembered",
+]
+
+RECORD, CONTENTS = "raw.json", "contents.parquet"
+PLACES = ("images", "masks", "sheet")  # keys of a data set, in the order of its places
+COLUMNS = ["name", "size", "time"]
 
 
-def found(places: list[str], record: Path | None, files: Files | None = None) -> str:
-    """Walk the folders, or read the sheet.
+@dataclass(frozen=True)
+class _Seen:
+    """The files of a data set: ``name, size, time, path``, in the order of the digest."""
+
+    table: pd.DataFrame
+
+    @property
+    def digest(self) -> str:
+        """Of names, sizes and times: 12 hexadecimal digits."""
+        rows = self.table[COLUMNS].itertuples(index=False)
+        text = "".join(f"{name}\0{size}\0{time}\n" for name, size, time in rows)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def fingerprint(*places: str, files: Files | None = None) -> str:
+    """A digest of the name, size and time of every image file below some folders or listed in a sheet.
+
+    Parameters
+    ----------
+    *places : path
+        Folders, and sheets (any place that is no folder). Of a sheet, it and every image and mask it lists
+        count.
+    files : function, optional
+        From a folder to what `stratagem.data.files.image_files` gives, for a caller that has walked it.
+
+    Returns
+    -------
+    str
+        12 hexadecimal digits.
+
+    Raises
+    ------
+    DataError
+        If a sheet cannot be read, lacks a column or has an unknown one.
+    """
+    return _seen(places, files).digest
+
+
+def found(places: list[str], folder: Path, files: Files | None = None, *, record: bool = True) -> str:
+    """The digest of a data set: that of its first sight, if its contents are those of then.
 
     Parameters
     ----------
     places : list of str
         Folders, and sheets.
-    record : path or None
-        Where the digest is written down for the jobs; None where no job will be started.
+    folder : path
+        Where the index and its records stand.
     files : function, optional
-        For a caller that has walked the folders already, see `stratagem.data.sample.fingerprint`.
+        As in `fingerprint`.
+    record : bool
+        Whether to write down what was found, for the jobs.
 
     Returns
     -------
     str
-        12 hexadecimal digits, see `stratagem.data.sample.fingerprint`.
+        12 hexadecimal digits.
     """
-    digest = fingerprint(*places, files=files)
-    if record is not None and _recorded(places, record) != digest:
-        write_json({"places": places, "files": digest}, record)
-    return digest
+    seen, said = _seen(places, files), _said(folder)
+    now = seen.digest
+    if now == said.get("now", said.get("files")):
+        kept = said["files"]
+    else:
+        contents = _same_contents(seen, folder / CONTENTS)
+        kept = now if contents is None else said.get("indexed_files", now)
+        if contents is not None and record:
+            write_table(contents, folder / CONTENTS)
+    if record:
+        _write(
+            folder, said, {"places": list(places), "files": kept, "now": now, "named": names_inputs(folder)}
+        )
+    return kept
 
 
-def remembered(places: list[str], record: Path) -> str:
+def names_inputs(folder: Path) -> bool:
+    """Whether the index has the folders as inputs, as of version 0.2: without them it would be made anew.
+
+    Parameters
+    ----------
+    folder : path
+        Where the index and its records stand.
+    """
+    said = _said(folder)
+    return said.get("named", (folder / "index.parquet").is_file() and "data" not in said)
+
+
+def as_indexed(data: dict, folder: Path, digest: str) -> dict:
+    """The keys of a data set as they were when it was indexed, if only places or names of classes changed
+    since.
+
+    Parameters
+    ----------
+    data : dict
+        The keys now, see `stratagem.study.declaration.DataSet.data`.
+    folder : path
+        Where the index and its records stand.
+    digest : str
+        From `found`.
+
+    Returns
+    -------
+    dict
+        Else the keys as they are now. A class that was renamed has the number it had, so nothing that was
+        made with the number is made anew.
+    """
+    said = _said(folder)
+    before = said.get("data", {})
+    same = said.get("indexed_files") == digest and (folder / "index.parquet").is_file()
+    return before if same and before and _numbered(before) == _numbered(data) else data
+
+
+def present_places(data: dict, folder: Path) -> dict:
+    """The keys of a data set with its folders, or its sheet, where they are now.
+
+    Parameters
+    ----------
+    data : dict
+        From `as_indexed`.
+    folder : path
+        Where the index and its records stand.
+
+    Returns
+    -------
+    dict
+    """
+    places = _said(folder).get("places", [])
+    keys = [key for key in PLACES if key in data]
+    return data | (dict(zip(keys, places, strict=True)) if len(places) == len(keys) else {})
+
+
+def _numbered(data: dict) -> dict:
+    """The keys without places, classes by their numbers."""
+    number = {name: place for place, name in enumerate(data["classes"])}
+    labels = dict(data["labels"])
+    for key in ("values", "colours"):
+        labels[key] = {str(number.get(name)): codes for name, codes in labels.get(key, {}).items()}
+    labels["border"] = number.get(labels.get("border"))
+    kept = {key: value for key, value in data.items() if key not in PLACES}
+    return kept | {"classes": len(number), "labels": labels}
+
+
+def remembered(places: list[str], folder: Path) -> str:
     """What the call that started this job found; found anew where it is not written down.
 
     Parameters
     ----------
     places : list of str
-    record : path
+    folder : path
+        Where the index and its records stand.
     """
-    return _recorded(places, record) or fingerprint(*places)
+    said = _said(folder)
+    return said["files"] if said.get("places") == list(places) and "files" in said else fingerprint(*places)
 
 
-def _recorded(places: list[str], record: Path) -> str | None:
-    try:
-        said = json.loads(record.read_text(encoding="utf-8"))
-        return said["files"] if said["places"] == places else None
-    except (OSError, ValueError, KeyError, TypeError):
+def record_contents(data: dict, indexed_as: dict, digest: str, folder: Path) -> None:
+    """Write down the content of each file that was indexed, and how it was.
+
+    Parameters
+    ----------
+    data : dict
+        The keys of the data set, its places where they are.
+    indexed_as : dict
+        The same as the index job was given them.
+    digest : str
+        From `found`.
+    folder : path
+        Where the index and its records stand.
+    """
+    places = [data[key] for key in PLACES if key in data]
+    table = _seen(places, None).table
+    hashed = table.assign(content=[_content(path) for path in table["path"]]).drop(columns="path")
+    write_table(hashed, folder / CONTENTS)
+    more = {"indexed": places, "indexed_files": digest, "data": indexed_as}
+    _write(folder, _said(folder), more)
+
+
+def moved(index: pd.DataFrame, record: Path) -> pd.DataFrame:
+    """The rows of an index with its files where they are now.
+
+    Parameters
+    ----------
+    index : DataFrame
+        With the columns ``image`` and ``masks``, or without.
+    record : path
+        ``raw.json``.
+
+    Returns
+    -------
+    DataFrame
+    """
+    said = _said(record.parent)
+    before, now = said.get("indexed", ()), said.get("places", ())
+    changes = [(old, new) for old, new in zip(before, now, strict=False) if old != new]
+    if len(before) == 1:  # a sheet, whose paths are relative to its folder
+        changes = [(os.path.dirname(old), os.path.dirname(new)) for old, new in changes]
+    if changes and "image" in index:
+        index = index.assign(image=[_there(path, changes[:1]) for path in index["image"]])
+    if changes and "masks" in index:
+        index = index.assign(
+            masks=[[_there(path, changes[::-1]) for path in paths] for paths in index["masks"]]
+        )
+    return index
+
+
+def _there(path: str, changes: list[tuple[str, str]]) -> str:
+    for old, new in changes:
+        if Path(path).is_relative_to(old):
+            return str(Path(new) / Path(path).relative_to(old))
+    return path
+
+
+def _seen(places, files: Files | None) -> _Seen:
+    rows = []
+    for place in map(Path, places):
+        for name, path in (files or image_files)(place) if place.is_dir() else sheet_files(place):
+            if path.is_file():  # not a broken link
+                status = path.stat()
+                rows.append((f"{name}{path.suffix}", status.st_size, status.st_mtime_ns, path))
+    return _Seen(pd.DataFrame(rows, columns=[*COLUMNS, "path"]))
+
+
+def _same_contents(seen: _Seen, record: Path) -> pd.DataFrame | None:
+    """The record of contents with the times of now, if they are the same contents; else None."""
+    if not record.is_file():
         return None
+    before, now = pd.read_parquet(record), seen.table
+    if len(before) != len(now) or not (before[["name", "size"]] == now[["name", "size"]]).all(axis=None):
+        return None
+    touched = before["time"] != now["time"]
+    if any(
+        _content(path) != content
+        for path, content in zip(now.loc[touched, "path"], before.loc[touched, "content"], strict=True)
+    ):
+        return None
+    return before.assign(time=now["time"])
+
+
+def _content(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:32]
+
+
+def _said(folder: Path) -> dict:
+    try:
+        said = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+        return said if isinstance(said, dict) else {}
+    except (OSError, ValueError):
+        return {}
+
+
+def _write(folder: Path, said: dict, more: dict) -> None:
+    if said | more != said:
+        write_json(said | more, folder / RECORD)

@@ -125,9 +125,22 @@ def _drawn_parts(
             expected=f"at least {max(tested + validated + 1, folds)} independent images or groups",
             found=f"{count}{joined}",
             where="config keys `split` and `folds`",
-            remedy="Add images, lower `folds` or the shares, or make groups smaller.",
+            remedy=f"Add images, lower `folds` or the shares, or make groups smaller.{_of_copies(joined)}",
         )
     return [_fold(order, fold, folds, tested, validated) for fold in range(folds)]
+
+
+def _of_copies(joined: str) -> str:
+    """What to do where duplicates are no copies; nothing where none joins images."""
+    if "duplicates" not in joined:
+        return (
+            " Of a few large scenes `split: {blocks: [rows, columns], gap: pixels}` makes blocks that are "
+            "independent units."
+        )
+    return (
+        " The pairs are listed in duplicates.csv, in the study's results: are they no copies, set "
+        "`duplicates: exact`, which joins the same pixels alone, or `duplicates: off`."
+    )
 
 
 def _joined(index: pd.DataFrame) -> str:

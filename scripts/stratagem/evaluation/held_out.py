@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from stratagem.data.sample import read_sample
+from stratagem.data.pixels import read_sample
 from stratagem.evaluation.metrics import confusion
 from stratagem.evaluation.predict import Predictor
 

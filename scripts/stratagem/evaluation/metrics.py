@@ -25,6 +25,7 @@ __all__ = [
     "per_image",
     "pooled",
     "score",
+    "with_background",
 ]
 
 
@@ -119,6 +120,22 @@ def score(table: pd.DataFrame, metric: str) -> pd.Series:
         If there is no such metric.
     """
     return METRICS[metric].of(table)
+
+
+def with_background(counts: pd.DataFrame) -> pd.DataFrame:
+    """Counts in which class 0 is scored like the others: each class has one number more.
+
+    Parameters
+    ----------
+    counts : DataFrame
+        With a column ``class``.
+
+    Returns
+    -------
+    DataFrame
+        Of the names by index the first then stands for nothing.
+    """
+    return counts.assign(**{"class": counts["class"] + 1})
 
 
 def per_class(evaluation: pd.DataFrame, metric: str) -> pd.DataFrame:

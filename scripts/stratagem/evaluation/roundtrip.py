@@ -7,7 +7,7 @@ The score is what a network would reach that learnt the labels in the plan's fra
 import numpy as np
 import pandas as pd
 
-from stratagem.data.sample import read_classes
+from stratagem.data.pixels import read_classes
 from stratagem.evaluation.metrics import as_counts, confusion
 from stratagem.evaluation.predict import round_trip
 from stratagem.resolution.plans import Plan

@@ -36,7 +36,7 @@ import pyarrow.parquet as pq
 from stratagem.core.errors import ShardError
 from stratagem.core.files import replacing
 from stratagem.data.labels import IGNORE
-from stratagem.data.sample import read_sample
+from stratagem.data.pixels import read_sample
 from stratagem.loading.chunks import File, Rows, open_file
 from stratagem.resolution.plans import Plan, Window
 

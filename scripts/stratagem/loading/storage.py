@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from stratagem.core.errors import LoaderError, StratagemError
-from stratagem.data.sample import read_sample
+from stratagem.data.pixels import read_sample
 from stratagem.resolution.plans import Plan
 
 __all__ = ["BYTES_OF_A_PIXEL", "Files", "Labelled", "Memory", "Storage", "naming"]

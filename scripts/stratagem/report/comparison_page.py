@@ -19,8 +19,9 @@ from stratagem.comparison.design import PRIMARY_CLASS, RUN, TABLES, UNADJUSTED
 from stratagem.comparison.endpoints import UNITS
 from stratagem.comparison.savings import taught, told_saving, worth
 from stratagem.core.files import replacing_folder, write_text
-from stratagem.data.sample import read_sample
-from stratagem.evaluation.metrics import METRICS, per_image
+from stratagem.data.pixels import read_sample
+from stratagem.data.rows import load
+from stratagem.evaluation.metrics import METRICS, per_image, with_background
 from stratagem.report import figures, sentences
 from stratagem.report.page import fill
 
@@ -85,6 +86,8 @@ def render(stored: StoredStudy, page: Path, folder: Path) -> None:
     """
     tables = {name: _table(stored.tables / f"{name}.csv") for name in TABLES}
     evaluation = pd.concat([pd.read_parquet(run / "evaluation.parquet") for run in stored.runs])
+    if stored.study["report"].get("score_background"):
+        evaluation = with_background(evaluation)
     records = [json.loads((run / "cost.json").read_text(encoding="utf-8")) for run in stored.runs]
     drawn = _figures(stored, tables, evaluation)
     with replacing_folder(folder) as beside:
@@ -355,7 +358,7 @@ def _examples(stored: StoredStudy, evaluation: pd.DataFrame) -> dict[str, str]:
     ranked = per_image(own, stored.metric).groupby("sample")["score"].mean().sort_values()
     count = min(report["examples"], len(ranked))
     chosen = ranked.index[np.linspace(0, len(ranked) - 1, count).round().astype(int)]
-    rows = pd.read_parquet(stored.index).set_index("sample").loc[chosen]
+    rows = load(stored.index).set_index("sample").loc[chosen]
     scores = per_image(evaluation, stored.metric).set_index(["strategy", "seed", "sample"])["score"]
     drawn = {}
     for number, row in enumerate(rows.itertuples(), start=1):
@@ -388,7 +391,7 @@ def _secondary(comparison: pd.DataFrame) -> list[dict]:
 
 def _facts(stored: StoredStudy, evaluation: pd.DataFrame, records: list[dict]) -> dict:
     """How the data were split, framed and computed."""
-    index, splits = pd.read_parquet(stored.index), pd.read_parquet(stored.splits)
+    index, splits = load(stored.index), pd.read_parquet(stored.splits)
     sizes = index.groupby(["height", "width"]).size().sort_values(ascending=False)
     parts = splits[splits["fold"] == 0]["part"].value_counts()
     executions = _executions(records)

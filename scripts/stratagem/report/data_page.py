@@ -16,7 +16,8 @@ import pandas as pd
 
 from stratagem.core.files import write_text
 from stratagem.data.index import present
-from stratagem.data.sample import read_sample
+from stratagem.data.pixels import read_reduced
+from stratagem.data.rows import load
 from stratagem.report import figures
 from stratagem.report.page import fill
 
@@ -33,6 +34,8 @@ RARE_IMAGES = 0.1  # share of the images
 LISTED = 20  # bad files, groups and duplicates that the page names
 LISTED_SIZES = 10
 EXAMPLES = 6
+SIDE = 1024  # pixels: the longer side of a picture, which need not be as large as its image
+MAPPED = 12  # images whose blocks are drawn
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,7 @@ def render(stored: StoredData, page: Path) -> None:
     DataError
         If an image or mask that is shown cannot be read, or changed its size since it was indexed.
     """
-    index, splits = pd.read_parquet(stored.index), pd.read_parquet(stored.splits)
+    index, splits = load(stored.index), pd.read_parquet(stored.splits)
     names = stored.study["classes"]
     duplicates = _table(stored.duplicates).astype({"correlation": float})
     parts = part_table(index, splits)
@@ -94,6 +97,7 @@ def render(stored: StoredData, page: Path) -> None:
         sizes=_sizes(index),
         facts=_facts(index),
         examples=_examples(index, names),
+        blocks=_blocks(index, splits),
     )
     write_text(text, page)
 
@@ -192,6 +196,17 @@ def _groups(index: pd.DataFrame, splits: pd.DataFrame) -> list[dict]:
     return ordered.to_dict("records")
 
 
+def _blocks(index: pd.DataFrame, splits: pd.DataFrame) -> str:
+    """Where the blocks of large scenes lie and which part each is in, drawn; nothing where there are none."""
+    if "window" not in index or not index["window"].map(len).any():
+        return ""
+    table = splits[splits["fold"] == 0].merge(index[["sample", "window"]], on="sample")
+    windows = pd.DataFrame(table["window"].tolist(), columns=["top", "left", "height", "width"])
+    images = table["sample"].str.rpartition("@")[0]
+    table = windows.assign(image=images, part=table["part"].map(PARTS))
+    return figures.blocks(table[table["image"].isin(images.unique()[:MAPPED])])
+
+
 def _sizes(index: pd.DataFrame) -> dict:
     """The sizes that most images have, what is left over, and a figure where not all are listed."""
     table = index.groupby(["height", "width"]).size().reset_index(name="images")
@@ -226,7 +241,7 @@ def _examples(index: pd.DataFrame, names: list[str]) -> list[dict]:
     places = np.unique(np.linspace(0, len(ranked) - 1, EXAMPLES).round().astype(int))
     examples = []
     for row in ranked.iloc[places].itertuples():
-        image, mask = read_sample(row)
+        image, mask = read_reduced(row, SIDE)
         held = [name for number, name in enumerate(names) if number and getattr(row, f"pixels_{number}")]
         examples.append(
             {"sample": row.sample, "share": row.share, "held": held, "drawn": figures.sample(image, mask)}

@@ -7,7 +7,7 @@ numbers give the same bytes.
 import io
 import itertools
 from collections.abc import Iterator
-from typing import Any, cast
+from typing import Any
 
 import matplotlib
 
@@ -17,8 +17,9 @@ import cv2
 import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
-from matplotlib.colors import to_hex
+from matplotlib.colors import hsv_to_rgb, to_hex, to_rgb
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from matplotlib.typing import RcKeyType
 from skimage.segmentation import find_boundaries
 
@@ -26,6 +27,7 @@ from stratagem.data.labels import IGNORE
 from stratagem.evaluation.metrics import METRICS
 
 __all__ = [
+    "blocks",
     "changed",
     "class_colour",
     "cost",
@@ -52,7 +54,21 @@ STYLE: dict[RcKeyType, Any] = {
 }
 WIDTH_IN = 7.2
 TALLEST = 3  # a panel, in its widths
-CLASS_COLOURS = cast(Any, plt.get_cmap("tab10")).colors
+# Of Paul Tol's schemes "vibrant" and "muted" (personal.sron.nl/~pault), made for the colour-blind; beyond
+# these hues by the golden angle, at two brightnesses.
+NAMED_COLOURS: tuple[str, ...] = (
+    "#0077bb",
+    "#ee7733",
+    "#009988",
+    "#cc3311",
+    "#33bbee",
+    "#ee3377",
+    "#999933",
+    "#332288",
+)
+NAMED_COLOURS += ("#ddcc77", "#117733", "#aa4499", "#882255", "#44aa99", "#cc6677", "#88ccee", "#bbbbbb")
+GOLDEN = 0.381966  # of a turn
+PART_COLOURS = {"training": "#bbccee", "validation": "#ccbb44", "test": "#0077bb"}
 FILLED = 0.35  # share of its class's colour in a filled pixel
 
 
@@ -335,19 +351,67 @@ def sizes(table: pd.DataFrame) -> str:
         return _svg(figure)
 
 
+def blocks(windows: pd.DataFrame) -> str:
+    """The blocks of images, coloured by their part of the split, in rows of four images.
+
+    Parameters
+    ----------
+    windows : DataFrame
+        ``image, part`` (training, validation, test) ``, top, left, height, width``: a row a block, in pixels.
+
+    Returns
+    -------
+    str
+        SVG.
+    """
+    images = list(windows.groupby("image", sort=False))
+    columns = min(4, len(images))
+    rows = -(-len(images) // columns)
+    with plt.rc_context(STYLE | {"axes.grid": False}):
+        figure, axes = plt.subplots(
+            rows, columns, figsize=(WIDTH_IN, 0.3 + 2 * rows), layout="constrained", squeeze=False
+        )
+        for place in axes.flat:
+            place.axis("off")
+        for place, (name, blocks) in zip(axes.flat, images, strict=False):
+            for block in blocks.itertuples():
+                corner = (block.left, block.top)
+                place.add_patch(Rectangle(corner, block.width, block.height, color=PART_COLOURS[block.part]))
+            place.set_xlim(0, (blocks["left"] + blocks["width"]).max())
+            place.set_ylim((blocks["top"] + blocks["height"]).max(), 0)
+            place.set_aspect("equal")
+            place.set_title(name, fontsize=8)
+        figure.legend(
+            handles=[Rectangle((0, 0), 1, 1, color=c, label=p) for p, c in PART_COLOURS.items()],
+            loc="outside lower center",  # below the axes, as only this spelling keeps it
+            ncols=len(PART_COLOURS),
+            frameon=False,
+        )
+        return _svg(figure)
+
+
 def class_colour(number: int) -> str:
     """The colour of a class's outline, as ``#rrggbb``.
 
     Parameters
     ----------
     number : int
-        Index of the class; colours come again after ten.
+        Index of the class, from 0; no two of up to 256 classes have the same.
 
     Returns
     -------
     str
     """
-    return to_hex(CLASS_COLOURS[number % len(CLASS_COLOURS)])
+    if number < len(NAMED_COLOURS):
+        return NAMED_COLOURS[number]
+    further = number - len(NAMED_COLOURS)
+    saturation, value = (0.9, 0.55)[further % 2], (0.8, 0.95)[further // 2 % 2]
+    return to_hex(tuple(hsv_to_rgb((further * GOLDEN % 1, saturation, value))))
+
+
+def _bytes_of(number: int) -> np.ndarray:
+    """The colour of a class, float32 (3,), 0 to 255."""
+    return 255 * np.array(to_rgb(class_colour(number)), np.float32)
 
 
 def _panels(pictures: dict[str, np.ndarray], letters: int = 8) -> str:
@@ -373,8 +437,7 @@ def _filled(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """The image with each foreground class in its colour, through which the image is seen."""
     drawn = image.astype(np.float32)
     for number in np.unique(mask[(mask > 0) & (mask != IGNORE)]):
-        colour = 255 * np.array(CLASS_COLOURS[number % len(CLASS_COLOURS)], np.float32)
-        drawn[mask == number] += FILLED * (colour - drawn[mask == number])
+        drawn[mask == number] += FILLED * (_bytes_of(number) - drawn[mask == number])
     return np.rint(drawn).astype(np.uint8)
 
 
@@ -384,9 +447,7 @@ def _outlined(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
     wide = np.ones((max(1, round(max(image.shape[:2]) / 300)),) * 2, np.uint8)  # seen when shown small
     for number in np.unique(mask[(mask > 0) & (mask != IGNORE)]):
         edge = find_boundaries(mask == number, mode="inner").astype(np.uint8)
-        drawn[cv2.dilate(edge, wide) > 0] = [
-            255 * part for part in CLASS_COLOURS[number % len(CLASS_COLOURS)]
-        ]
+        drawn[cv2.dilate(edge, wide) > 0] = _bytes_of(number)
     return drawn
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from stratagem.data.rows import load
 from stratagem.data.split import select
 from stratagem.loading.shards import Shards, read_catalogue
 from stratagem.loading.storage import Files, Memory, Storage
@@ -46,7 +47,7 @@ class Inputs:
         """From the named input files of a rule; those it does not name are None."""
         named = dict(files.items())
         return cls(
-            index=pd.read_parquet(files.index),
+            index=load(files.index),
             plan=Plan.from_record(json.loads(Path(files.plan).read_text())),
             shards=Path(files.shards) if "shards" in named else None,
             splits=pd.read_parquet(files.splits) if "splits" in named else None,

@@ -155,6 +155,18 @@ class Split(Section):
         description="Regular expression over the sample's name that gives its part (train, val, test), for "
         "a data set that comes divided; a sheet's column `part` does the same.",
     )
+    blocks: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] | None = Field(
+        None,
+        description="Rows and columns of blocks that each image is divided into, a sample and a group each, "
+        "where a few large scenes are all there is.",
+    )
+    gap: int = Field(0, ge=0, description="Of `blocks`: pixels between two blocks, which belong to none.")
+
+    @model_validator(mode="after")
+    def _gap_of_blocks(self) -> "Split":
+        if self.gap and self.blocks is None:
+            raise ValueError("`gap` belongs to `blocks`; set them, or leave it out")
+        return self
 
 
 class Budget(Section):
@@ -241,9 +253,9 @@ class Labels(Section):
     ignore: ValueOrColour = Field(
         None, description="The value or colour that counts nowhere; of `indices` 255 unless said otherwise."
     )
-    threshold: int | None = Field(
+    threshold: int | float | None = Field(
         None,
-        ge=1,
+        gt=0,
         description="From this value on it is foreground (grey edges, JPEG); of `binary`, and of `instances` "
         "with a file an object.",
     )
@@ -369,9 +381,12 @@ class DataSet(Section):
 
     images: str | None = Field(None, description="Folder of images, searched with its subfolders.")
     masks: str | None = Field(None, description="Folder of masks; may be the same.")
+    image_name: str = Field(
+        "{stem}", description="An image's name, where it has a part that its mask's has not: {stem}_sat."
+    )
     mask_name: str = Field(
         "{stem}",
-        description="A mask's name: {stem} is its image's, * behind it anything; several masks of one "
+        description="A mask's name: {stem} is its image's stem, * behind it anything; several masks of one "
         "image are united as objects. The extension may be left out.",
     )
     sheet: str | None = Field(
@@ -383,6 +398,16 @@ class DataSet(Section):
     labels: LabelsOrWord = Field(Labels(), description="How masks are encoded.")
     mask_size: Literal["same", "resize"] = Field(
         "same", description="resize: a mask of another size is brought to its image's."
+    )
+    pages: Literal["samples", "channels"] | None = Field(
+        None,
+        description="What the pages of a file are: samples, each with its mask's page, or channels of one "
+        "image. Without it the study stops and asks where files have several.",
+    )
+    duplicates: Literal["near", "exact", "off"] = Field(
+        "near",
+        description="Images that count as one in the split and in comparisons: the same picture, also "
+        "stored another way; the same pixels alone; none.",
     )
     swaps: tuple[tuple[str, str], ...] = Field(
         (),
@@ -415,7 +440,9 @@ class DataSet(Section):
             raise ValueError(
                 "`mask_name` needs {stem} once, in the place of the image's name, and * behind it"
             )
-        if len(folders) == 1 and self.mask_name == "{stem}" and self.sheet is None:
+        if self.image_name.count("{stem}") != 1 or "*" in self.image_name or "/" in self.image_name:
+            raise ValueError("`image_name` needs {stem} once, in the place of what the mask's name shares")
+        if len(folders) == 1 and self.mask_name == self.image_name and self.sheet is None:
             raise ValueError(
                 "`images` and `masks` are one folder; say in `mask_name` how a mask's name differs"
             )
@@ -429,7 +456,10 @@ class DataSet(Section):
     def data(self) -> dict:
         """The keys that say where its files are and how they are read, as plain data."""
         keys = set(DataSet.model_fields) - {"swaps", "handed", "upright"}  # those decide no reading
-        return self.model_dump(mode="json", include=keys, exclude_none=True)
+        record = self.model_dump(mode="json", include=keys, exclude_none=True)
+        # Keys that came after 0.2 are written where they are set, so that older runs need not train anew.
+        added = {"image_name": "{stem}", "duplicates": "near"}
+        return {key: value for key, value in record.items() if value != added.get(key)}
 
     @property
     def places(self) -> tuple[str, ...]:
@@ -640,6 +670,9 @@ class Report(Section):
     effect: float = Field(
         0.03, gt=0, lt=1, description="The effect that the report says what it takes to see; decides nothing."
     )
+    score_background: bool = Field(
+        False, description="Whether class 0 is scored like the others, where it is a class and no ground."
+    )
     examples: int = Field(4, ge=0, description="Test images shown with truth and predictions.")
 
 
@@ -692,6 +725,12 @@ class Study(DataSet):
     sources: dict[Name, Source] = Field({}, description="Sources of weights by name.")
     strategies: dict[Name, Strategy] = Field(min_length=1, description="What is compared.")
     report: Report = Field(Report(), description="Endpoint, margin and pictures.")
+
+    @property
+    def data(self) -> dict:
+        """The keys that say where its files are, how they are read and divided, as plain data."""
+        blocks = self.split.blocks
+        return super().data | ({"blocks": [*blocks, self.split.gap]} if blocks else {})
 
     def stride(self, resolution: str) -> int:
         """Pixels: what a frame's sides are multiples of, for all networks that use the resolution."""

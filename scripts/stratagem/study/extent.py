@@ -9,8 +9,11 @@ from pathlib import Path
 import pandas as pd
 
 from stratagem.core.errors import DataError
+from stratagem.data.collection import samples_of
 from stratagem.data.demo import DOMAINS
-from stratagem.data.sample import Files, Found, find, group_of, read_sheet
+from stratagem.data.files import Files
+from stratagem.data.naming import STEM
+from stratagem.data.sample import Found, group_of
 from stratagem.data.split import units
 from stratagem.study.declaration import Study
 
@@ -44,6 +47,10 @@ def units_tested(study: Study, index: Path, demo: str, files: Files) -> tuple[st
         return None
     if table.empty:
         return None
+    if study.split.blocks and not index.is_file():
+        rows, columns = study.split.blocks
+        table = table.loc[table.index.repeat(rows * columns)].reset_index(drop=True)
+        table["unit"] = range(len(table))
     own = table.loc[table["part"] == "test", "unit"].nunique()
     count = own or max(1, round(study.split.test * table["unit"].nunique()))
     return ("image" if table["unit"].is_unique else "group"), count
@@ -58,15 +65,15 @@ def _named(study: Study, demo: str, files: Files) -> pd.DataFrame:
     """The unit and part of each sample, as the names of its files say."""
     group, part = study.split.group, study.split.part
     if study.sheet is not None:
-        return _of(read_sheet(study.sheet, group, part))
+        return _of(samples_of(study.data, group, part))
     assert study.images is not None and study.masks is not None
     images, masks = Path(study.images), Path(study.masks)
     if images.is_relative_to(demo):
         return pd.DataFrame({"unit": range(DOMAINS[images.parent.name].images), "part": None})
-    if part is None and not _overlap(images.resolve(), masks.resolve()):
+    if part is None and study.image_name == STEM and not _overlap(images.resolve(), masks.resolve()):
         # Every file is an image: three times as fast as to pair each with its masks.
         return pd.DataFrame({"unit": [group_of(name, group) for name, _ in files(images)], "part": None})
-    return _of(find(study.images, study.masks, study.mask_name, group, part))
+    return _of(samples_of(study.data, group, part))
 
 
 def _of(found: Found) -> pd.DataFrame:

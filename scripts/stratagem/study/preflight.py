@@ -16,8 +16,10 @@ from stratagem.core.device import require_gpu
 from stratagem.core.errors import ConfigError, DataError, DeviceError
 from stratagem.core.job import require_threads
 from stratagem.data.demo import DOMAINS
+from stratagem.data.files import Listing, unread, walk
 from stratagem.data.image import EXTENSIONS
-from stratagem.data.sample import fingerprint, listed_images
+from stratagem.data.raw import fingerprint
+from stratagem.data.sheet import listed_images
 from stratagem.networks.table import UNET
 from stratagem.study.declaration import (
     DataSet,
@@ -31,7 +33,7 @@ from stratagem.transfer.origin import is_address, is_published
 __all__ = ["require"]
 
 
-def require(study: Study, *, demo: str, cores: int | None) -> None:
+def require(study: Study, *, demo: str, cores: int | None, walk: Callable[[Path], Listing] = walk) -> None:
     """Stop where a job is bound to fail for want of a file, a core or a GPU.
 
     Parameters
@@ -43,13 +45,15 @@ def require(study: Study, *, demo: str, cores: int | None) -> None:
     cores : int or None
         How many the jobs may use on this machine; None where they run elsewhere, so that this machine's cores
         and GPUs say nothing.
+    walk : function
+        From a folder to what is in it, for a caller that has walked some already.
 
     Raises
     ------
     ConfigError
         With everything that is missing, each in one sentence.
     """
-    faults = [*_faults_of_folders(study, demo), *_faults_of_weights(study)]
+    faults = [*_faults_of_folders(study, demo, walk), *_faults_of_weights(study)]
     faults += [] if faults else _faults_of_sheets(study)
     if cores is not None:
         faults += _told(require_threads, cores, study.threads)
@@ -58,7 +62,7 @@ def require(study: Study, *, demo: str, cores: int | None) -> None:
         raise ConfigError(faults)
 
 
-def _faults_of_folders(study: Study, demo: str) -> Iterator[str]:
+def _faults_of_folders(study: Study, demo: str, walk) -> Iterator[str]:
     taught = {name: source for name, source in study.sources.items() if isinstance(source, DataSource)}
     places = {"": study} | {f"sources.{name}.": source for name, source in taught.items()}
     for place, data in places.items():
@@ -66,11 +70,11 @@ def _faults_of_folders(study: Study, demo: str) -> Iterator[str]:
             yield from _told(fingerprint, data.sheet)  # reads it
             continue
         images, masks = data.places
-        yield from _faults_of_folder(f"{place}images", images, demo)
-        yield from _faults_of_folder(f"{place}masks", masks, demo)
+        yield from _faults_of_folder(f"{place}images", images, demo, walk)
+        yield from _faults_of_folder(f"{place}masks", masks, demo, walk)
 
 
-def _faults_of_folder(key: str, folder: str, demo: str) -> Iterator[str]:
+def _faults_of_folder(key: str, folder: str, demo: str, walk) -> Iterator[str]:
     path = Path(folder)
     made = [f"{demo}/{domain}/{part}" for domain in DOMAINS for part in ("images", "masks")]
     if _is_pattern(folder):
@@ -81,9 +85,10 @@ def _faults_of_folder(key: str, folder: str, demo: str) -> Iterator[str]:
     elif not path.is_dir():
         found = "a file" if path.exists() else "none"
         yield f"{key}: expected a folder, but found {found} at {folder}; correct the path."
-    elif not any(file.suffix.lower() in EXTENSIONS for file in path.rglob("*")):
-        kinds = ", ".join(sorted(EXTENSIONS))
-        yield f"{key}: expected images ({kinds}), but found none in {folder}; correct the path or add them."
+    elif not walk(path).images and not walk(path).broken:
+        kinds, others = ", ".join(sorted(EXTENSIONS)), unread(walk(path).others)
+        found = f"none in {folder}" + (f", only {others}" if others else "")
+        yield f"{key}: expected images ({kinds}), but found {found}; correct the path or add them."
 
 
 def _faults_of_weights(study: Study) -> Iterator[str]:

@@ -160,7 +160,7 @@ def test_numbered_objects_are_recognised(dtype):
     assert found.encoding == Encoding("instances")
     assert "each other number = nucleus" in found.understood
     assert found.notes == [
-        "The masks were taken for numbered objects; look at the examples.",
+        "The masks were taken for objects, one a file; look at the examples.",
         f"Background alone in 1 of {len(masks)} masks.",
     ]
     _reads_back(masks, [one > 0 for one in objects], found.encoding)

@@ -42,7 +42,7 @@ def test_counts_do_not_depend_on_the_parts(monkeypatch):
     """A mask counted in parts gives what it gives at once."""
     masks = [RawMask(_blobs(0)), RawMask(_blobs(1).astype(np.uint8))]
     whole = [summarise(mask) for mask in masks]
-    monkeypatch.setattr("stratagem.data.masks.evidence.PART", 100)
+    monkeypatch.setattr("stratagem.data.objects.PART", 100)
     assert [summarise(mask) for mask in masks] == whole
 
 

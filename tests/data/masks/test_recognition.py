@@ -223,8 +223,8 @@ def test_indices_whose_0_is_rare_are_pointed_out():
     """Exact indices are read, with a word where class 0 hardly is the ground."""
     masks = _grey(np.array([2, 0, 1], np.uint8)[truth] for truth in _truths())
     assert (
-        "`background` does not cover most of 6 of 6 masks: is it the ground?"
-        in _recognised(masks, THREE).notes
+        "`background`, class 0, does not cover most of 6 of 6 masks. Class 0 has no score: where it is a "
+        "class like the others, set `report: {score_background: true}`." in _recognised(masks, THREE).notes
     )
     assert not _recognised(_grey(_truths()), THREE).notes[1:]
 

@@ -68,6 +68,7 @@ def infer(summaries: list[Summary], classes: list[str]) -> Encoding:
     DataError
         If the set can be read in two ways or in none.
     """
+    _stop_if_fractions(summaries, classes)
     if any(summary.pieces for summary in summaries):
         return _by_object_files(summaries, classes)
     if _are_painted(summaries):
@@ -78,6 +79,21 @@ def infer(summaries: list[Summary], classes: list[str]) -> Encoding:
         return _by_colour(summaries, classes)
     _stop_if_palette_is_unclear(summaries, classes)
     return _by_value(summaries, classes)
+
+
+def _stop_if_fractions(summaries: list[Summary], classes: list[str]) -> None:
+    """Stop where values are no whole numbers: shades, such as a network's probabilities."""
+    values = [value for summary in summaries for value, _ in summary.values]
+    broken = sum(any(value % 1 for value, _ in summary.values) for summary in summaries)
+    if not broken:
+        return
+    found = f"fractions from {min(values):g} to {max(values):g} in {mask_count(broken)}"
+    if len(classes) != 2:
+        raise stop(found, "Save the number of each pixel's class, as a whole number.")
+    encoding = "instances" if any(summary.pieces for summary in summaries) else "binary"
+    middle = float(f"{(min(values) + max(values)) / 2:.3g}")
+    line = setting(encoding, threshold=middle)
+    raise stop(found, f"Say from which value on a pixel is `{classes[1]}`: `{line}`.")
 
 
 # Several files an image
@@ -470,8 +486,8 @@ def _stop_if_grey(files: list[Summary], present: list[int], classes: list[str]) 
         inverted = setting("binary", threshold=(top + 1) // 2, inverted=True)
         raise two_readings(
             f"{found}; {percent(_share_above(files, 0))} are above half, {why}",
-            ("the high values are background", inverted),
-            ("the low values are background", line),
+            (f"the high values are `{classes[0]}`", inverted),
+            (f"the low values are `{classes[0]}`", line),
         )
     raise stop(
         found,
@@ -492,8 +508,8 @@ def _stop_if_ground_is_unclear(summaries: list[Summary], present: list, classes:
     what, key = ("colours", "colours") if is_colour else ("values", "values")
     raise two_readings(
         f"the {what} {low} and {high}, {percent(_share_above(summaries, low))} of the pixels {high}, {why}",
-        (f"{high} is background", setting(key, **{key: {classes[0]: high, classes[1]: low}})),
-        (f"{low} is background", setting(key, **{key: {classes[0]: low, classes[1]: high}})),
+        (f"{high} is `{classes[0]}`", setting(key, **{key: {classes[0]: high, classes[1]: low}})),
+        (f"{low} is `{classes[0]}`", setting(key, **{key: {classes[0]: low, classes[1]: high}})),
     )
 
 

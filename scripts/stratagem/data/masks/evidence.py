@@ -3,18 +3,24 @@
 Which values or colours it holds and how often, whether they number objects, are the grey edges of two
 values, frame what lies in blobs, or were painted over the mask's image; of a file of one object, whether it
 can be one. What a set of such summaries means is for `stratagem.data.masks.recognition` to say.
+
+Values are counted in all of a mask. Of one above 2^24 pixels, what its regions, edges and paint look like is
+seen in its fullest window of that area.
 """
 
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
 import numpy as np
+from scipy.ndimage import find_objects
 from skimage.measure import label
 
+from stratagem.data.image import reduced
 from stratagem.data.labels import RawMask, colour_codes, colour_name
+from stratagem.data.objects import strips
 
 __all__ = [
     "FULL_BYTE",
@@ -32,11 +38,13 @@ __all__ = [
 ]
 
 MOST_DISTINCT = 4096  # values or colours that are kept
-PART = 2**24  # pixels counted at a time
+WINDOW = 2**12  # pixels: the side of the window in which a large mask is looked at
+COARSE = 2**6  # pixels a side of the picture by which that window is chosen
 FULL_BYTE = 255
 EDGE_WINDOW = 7  # pixels: a grey edge lies this near to both extremes
 INVERTED_FRAME = 0.75  # share of a frame that only background is likely to take
 PLAIN = 32  # a mask of fewer values is no picture
+SPREAD = 8  # areas of the mask that the boxes of its values may have together, to be looked at one by one
 NAMED = 3  # values of a file of one object that are named
 SPECIAL = (-1, 255, 2**16 - 1, 2**31 - 1, 2**32 - 1)  # what often stands for "ignored", or for the ground
 
@@ -142,7 +150,7 @@ def summarise(mask: RawMask, image: np.ndarray | None = None) -> Summary:
     Parameters
     ----------
     mask : RawMask
-    image : uint8 (H, W, 3), or None
+    image : uint8 (H, W) or (H, W, 3), or None
         The mask's image: without it, or where it is of another size, no painted copy of an image is
         recognised.
 
@@ -153,16 +161,22 @@ def summarise(mask: RawMask, image: np.ndarray | None = None) -> Summary:
     """
     bits = 1 if mask.bilevel else 8 * mask.values.itemsize
     pixels = int(np.prod(mask.values.shape[:2]))
+    values, count = _distinct(mask)
+    window = _window(mask)
+    seen = replace(mask, values=mask.values[window])
+    shown = None if image is None or image.shape[:2] != mask.values.shape[:2] else image[window]
     if mask.values.ndim == 3:
-        codes = colour_codes(mask)
-        found, count = _distinct(codes)
-        measured: dict[str, Any] = {"colours": named(found), "many": count > MOST_DISTINCT}
-        measured |= _framing(codes != 0) if count <= 2 else _regions(codes, count - (found[0][0] == 0))
-        return Summary("colour", bits, pixels, **measured, **_painting(mask, image))
-    values, count = _distinct(mask.values)
-    measured = _framing(_upper(mask, count))
-    measured |= _texture(mask.values, [value for value, _ in values], count) if count > 2 else {}
-    measured |= _painting(mask, image) if count > PLAIN else {}
+        measured: dict[str, Any] = {"colours": named(values), "many": count > MOST_DISTINCT}
+        if count <= 2:
+            measured |= _framing(mask, lambda part: colour_codes(part) != 0)
+        else:
+            measured |= _regions(colour_codes(seen), (0,))
+        return Summary("colour", bits, pixels, **measured, **_painting(seen, shown))
+    top = values[-1][0] if count <= MOST_DISTINCT else mask.values.max()
+    limit = 0 if count <= 2 else top / 2
+    measured = _framing(mask, lambda part: _upper(part, values, mask.palette, limit))
+    measured |= _texture(seen.values, [value for value, _ in values], top) if count > 2 else {}
+    measured |= _painting(seen, shown) if count > PLAIN else {}
     colours = _palette_colours(mask, values)
     many = count > MOST_DISTINCT
     return Summary(_kind(mask), bits, pixels, values=values, colours=colours, many=many, **measured)
@@ -232,23 +246,59 @@ def _kind(mask: RawMask) -> str:
     return "grey" if mask.palette is None else "palette"
 
 
-def _distinct(codes: np.ndarray) -> tuple[Counts, int]:
+def _parts(mask: RawMask) -> Iterator[RawMask]:
+    """A mask in bands of rows, since what is made of it takes several times its bytes."""
+    return (replace(mask, values=values) for values in strips(mask.values))
+
+
+def _distinct(mask: RawMask) -> tuple[Counts, int]:
     """The distinct codes with their pixels, ascending, the most frequent 4096; and how many there are."""
-    parts = np.array_split(codes.ravel(), 1 + codes.size // PART)  # counting takes eight times its part
-    codes_by_part, counts_by_part = zip(*map(_counted, parts), strict=True)
+    found_in = (
+        _counted(colour_codes(part) if mask.values.ndim == 3 else part.values) for part in _parts(mask)
+    )
+    codes_by_part, counts_by_part = zip(*found_in, strict=True)
     found, places = np.unique(np.concatenate(codes_by_part), return_inverse=True)
     counts = np.zeros(len(found), np.int64)
     np.add.at(counts, places, np.concatenate(counts_by_part))
+    return _most(found, counts), len(found)
+
+
+def _most(codes: np.ndarray, counts: np.ndarray) -> Counts:
     kept = np.sort(np.argsort(-counts, kind="stable")[:MOST_DISTINCT])
-    return tuple(zip(found[kept].tolist(), counts[kept].tolist(), strict=True)), len(found)
+    return tuple(zip(codes[kept].tolist(), counts[kept].tolist(), strict=True))
 
 
 def _counted(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    if codes.dtype != np.uint8:
-        return np.unique(codes, return_counts=True)
-    counts = np.bincount(codes, minlength=256)
-    found = np.flatnonzero(counts)
-    return found, counts[found]
+    """Distinct codes and their pixels; many are counted by their runs along the rows, which masks have."""
+    codes = codes.ravel()
+    if codes.dtype in (np.uint8, np.uint16):
+        counts = np.bincount(codes)
+        found = np.flatnonzero(counts)
+        return found, counts[found]
+    starts = np.flatnonzero(np.diff(codes, prepend=codes[0] - 1 if codes[0] else 1))
+    lengths = np.diff(starts, append=len(codes))
+    found, places = np.unique(codes[starts], return_inverse=True)
+    return found, np.bincount(places, weights=lengths).astype(np.int64)
+
+
+def _window(mask: RawMask) -> tuple[slice, slice]:
+    """Where a mask is looked at: all of it, or of a large one where most differs from its commonest value."""
+    height, width = mask.values.shape[:2]
+    if height * width <= WINDOW**2:
+        return slice(None), slice(None)
+    coarse = reduced(mask.values, COARSE, nearest=True)
+    codes = colour_codes(replace(mask, values=coarse)) if coarse.ndim == 3 else coarse
+    found, counts = np.unique(codes, return_counts=True)
+    sides = [max(1, WINDOW * n // full) for n, full in zip(codes.shape, (height, width), strict=True)]
+    odd = cv2.boxFilter(
+        (codes != found[counts.argmax()]).astype(np.float32), -1, [min(n, COARSE) for n in sides[::-1]]
+    )
+    centre = np.unravel_index(odd.argmax(), odd.shape)
+    starts = [
+        int(np.clip(place * full // n - WINDOW // 2, 0, max(0, full - WINDOW)))
+        for place, n, full in zip(centre, codes.shape, (height, width), strict=True)
+    ]
+    return slice(starts[0], starts[0] + WINDOW), slice(starts[1], starts[1] + WINDOW)
 
 
 def named(counts: Iterable[tuple[int, int]]) -> NamedCounts:
@@ -274,19 +324,23 @@ def _palette_colours(mask: RawMask, values: Counts) -> NamedCounts:
     return named(zip(codes.tolist(), (count for _, count in values), strict=True))
 
 
-def _upper(mask: RawMask, count: int) -> np.ndarray:
+def _upper(part: RawMask, values: Counts, palette: np.ndarray | None, limit: float) -> np.ndarray:
     """What is no ground: not black in a palette that has it, else not 0, or above half of the range."""
-    if mask.palette is not None:
-        codes = colour_codes(mask)
-        return codes != 0 if (codes == 0).any() else mask.values != 0
-    return mask.values != 0 if count <= 2 else mask.values > mask.values.max() / 2
+    if palette is None:
+        return part.values > limit
+    black = [value for value, _ in values if not palette[value].any()]
+    return ~np.isin(part.values, black or [0])
 
 
-def _framing(upper: np.ndarray) -> dict:
+def _framing(mask: RawMask, upper: Callable[[RawMask], np.ndarray]) -> dict:
     """What tells an inverted mask: `upper`, `frame` and `enclosed`."""
-    frame = float(_frame(upper).mean())
-    enclosed = frame >= INVERTED_FRAME and not upper.all() and _enclosed(~upper)
-    return {"upper": int(upper.sum()), "frame": frame, "enclosed": bool(enclosed)}
+    edge = replace(mask, values=_frame(mask.values)[None])
+    frame = float(upper(edge).mean())
+    count = sum(int(np.count_nonzero(upper(part))) for part in _parts(mask))
+    enclosed = False
+    if frame >= INVERTED_FRAME and count < np.prod(mask.values.shape[:2]):
+        enclosed = _enclosed(~upper(replace(mask, values=reduced(mask.values, WINDOW, nearest=True))))
+    return {"upper": count, "frame": frame, "enclosed": enclosed}
 
 
 def _frame(values: np.ndarray) -> np.ndarray:
@@ -306,45 +360,69 @@ def _enclosed(region: np.ndarray) -> bool:
     return bool(2 * _inside(region) > region.sum())
 
 
-def _texture(values: np.ndarray, present: list[int], count: int) -> dict:
+def _texture(values: np.ndarray, present: list[int], top: int) -> dict:
     """What tells grey edges and numbered objects apart: `connected`, `bands`, `greys`, `edges`, `spans`."""
-    top = FULL_BYTE if values.dtype == np.uint8 else values.max()
-    low, high = values < top / 8, values > top / 8 * 7
-    grey = ~(low | high)
-    window = np.ones((EDGE_WINDOW, EDGE_WINDOW), np.uint8)
-    near_low, near_high = (cv2.dilate(band.astype(np.uint8), window) for band in (low, high))
-    no_object = {0, *special(present)} & set(present)
-    numbers = np.where(np.isin(values, list(no_object)), 0, values)
-    return _regions(numbers, count - len(no_object)) | {
-        "greys": int(grey.sum()),
-        "edges": int((grey & (near_low & near_high).astype(bool)).sum()),
-        "spans": bool(low.any() and high.any()),
-    }
+    top = FULL_BYTE if values.dtype == np.uint8 else top
+    low, high = (values < top / 8).view(np.uint8), (values > top / 8 * 7).view(np.uint8)
+    grey = 1 - (low | high)
+    greys, edges = int(grey.sum()), 0
+    if greys:
+        window = np.ones((EDGE_WINDOW, EDGE_WINDOW), np.uint8)
+        edges = int((grey & cv2.dilate(low, window) & cv2.dilate(high, window)).sum())
+    spans = bool(low.any() and high.any())
+    return _regions(values, (0, *special(present))) | {"greys": greys, "edges": edges, "spans": spans}
 
 
-def _regions(numbers: np.ndarray, objects: int) -> dict:
+def _regions(codes: np.ndarray, no_objects: Sequence[int]) -> dict:
     """What tells objects from classes: `connected` and `bands`.
 
     There may be hardly more connected regions than numbers; a few objects lie behind others.
     """
+    found = _counted(codes)[0]
+    objects = found[~np.isin(found, no_objects)]
+    numbers = np.where(np.isin(codes, objects), np.searchsorted(objects, codes) + 1, 0).astype(np.int32)
+    boxes = [box for box in find_objects(numbers) if box is not None]
+    if (
+        sum((rows.stop - rows.start) * (columns.stop - columns.start) for rows, columns in boxes)
+        > SPREAD * codes.size
+    ):
+        count, across = _labelled(numbers)
+    else:
+        count, across = _boxed(numbers, boxes)
+    return {"connected": bool(count <= 1.1 * len(objects)), "bands": 2 * across > count}
+
+
+def _labelled(numbers: np.ndarray) -> tuple[int, int]:
+    """Connected regions, and how many of them reach across, of numbers that are scattered."""
     regions, count = label(numbers, background=0, connectivity=2, return_num=True)
     opposite = [(regions[0], regions[-1]), (regions[:, 0], regions[:, -1])]
     across = set().union(*(set(one.tolist()) & set(other.tolist()) for one, other in opposite)) - {0}
-    return {"connected": bool(count <= 1.1 * objects), "bands": 2 * len(across) > count}
+    return count, len(across)
+
+
+def _boxed(numbers: np.ndarray, boxes: list[tuple[slice, slice]]) -> tuple[int, int]:
+    """The same, each number in its own box, which is quick where boxes are small or few."""
+    height, width = numbers.shape
+    total = across = 0
+    for number, box in enumerate(boxes, start=1):
+        count, _, stats, _ = cv2.connectedComponentsWithStats((numbers[box] == number).view(np.uint8))
+        total += count - 1
+        reach = (stats[1:, cv2.CC_STAT_WIDTH] == width) | (stats[1:, cv2.CC_STAT_HEIGHT] == height)
+        across += int(reach.sum())
+    return total, across
 
 
 def _painting(mask: RawMask, image: np.ndarray | None) -> dict:
     """What tells a painted copy of the image: `unchanged`, `painted`, and what its paint looks like."""
-    if image is None or image.shape[:2] != mask.values.shape[:2]:
+    if image is None:
         return {}
     codes = colour_codes(mask)
     painted = codes != colour_codes(RawMask(image))
-    _, count = _distinct(codes[~painted])
-    if count <= PLAIN:  # an even ground that image and mask share
+    if painted.all() or len(_counted(codes[~painted])[0]) <= PLAIN:  # an even ground that both share
         return {}
     return {
         "unchanged": float(1 - painted.mean()),
-        "painted": named(_distinct(codes[painted])[0]),
+        "painted": named(_most(*_counted(codes[painted]))) if painted.any() else (),
         "core": int(cv2.erode(painted.astype(np.uint8), np.ones((3, 3), np.uint8)).sum()),
         "inside": _inside(~painted),
         "painted_frame": float(_frame(painted).mean()),

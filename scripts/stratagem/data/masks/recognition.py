@@ -319,7 +319,9 @@ def _doubts(
     if encoding.kind == "values" and len(encoding.values) > 2:
         doubts.append("The values were taken as classes in ascending order.")
     if encoding.kind in ("instances", "overlay"):
-        way = "numbered objects" if encoding.kind == "instances" else "painted copies"
+        several = any(summary.pieces for summary in summaries)
+        objects = "objects, one a file" if several else "numbered objects"
+        way = objects if encoding.kind == "instances" else "painted copies"
         doubts.append(f"The masks were taken for {way}; look at the examples.")
     little = sum(
         any(count > one.get(0, 0) for number, count in one.items() if number not in (0, IGNORE))
@@ -327,8 +329,9 @@ def _doubts(
     )
     if 2 * little > len(summaries):
         doubts.append(
-            f"`{classes[0]}` does not cover most of {little} of {mask_count(len(summaries))}: "
-            "is it the ground?"
+            f"`{classes[0]}`, class 0, does not cover most of {little} of {mask_count(len(summaries))}. "
+            "Class 0 has no score: where it is a class like the others, set `report: {score_background: "
+            "true}`."
         )
     inverted = sum(map(looks_inverted, summaries)) if encoding.kind in ("values", "indices", "colours") else 0
     if inverted and len(classes) == 2:
