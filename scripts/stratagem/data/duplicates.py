@@ -27,7 +27,7 @@ from stratagem.data.objects import strips
 __all__ = ["Print", "across", "alike", "clusters", "pairs", "take_print"]
 
 SIDE = 32  # pixels
-MIDWAY = 1024  # pixels of the longer side, from which the print is made
+MIDWAY = 256  # pixels of the longer side, from which the print is made
 SLOW = 2.0  # standard deviation in these pixels
 NEAR = 0.85  # correlation from which two pictures are one
 BLOCK = 4  # pixels of the print: the side of the blocks that are held against each other
