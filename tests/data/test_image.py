@@ -547,7 +547,7 @@ def test_numbers_of_a_netpbm_mask_are_its_classes(tmp_path, highest):
 
 def test_16_bit_netpbm_colour_is_whole(tmp_path):
     """Pillow would drop the lower 8 bits."""
-    pixels = np.arange(12, dtype=">u2").reshape(2, 2, 3) * 5000
+    pixels = (np.arange(12).reshape(2, 2, 3) * 5000).astype(">u2")
     (tmp_path / "a.ppm").write_bytes(b"P6\n2 2\n65535\n" + pixels.tobytes())
     np.testing.assert_array_equal(read_raw(tmp_path / "a.ppm"), pixels)
 

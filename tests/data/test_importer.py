@@ -708,7 +708,7 @@ def test_every_fault_of_label_maps_is_in_one_error(tmp_path):
         "twice.png and " + str(images / "twice.tif") + " share a name",
         "twice.png and " + str(masks / "twice_masks.tif") + " share a name",
         "lost.png has no image",
-        "fractions.tif: expected whole numbers",
+        "fractions.tif holds fractions, no labels",
         "colours.png holds colours or negative numbers, no labels",
         "pages.tif: expected a mask of one page",
         "damaged.png: expected a readable image file, but found an empty file",

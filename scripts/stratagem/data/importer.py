@@ -600,6 +600,9 @@ def _faults_of_maps(paths: list[Path]) -> list[str]:
         except DataError as error:
             faults.append(_sentence(error))
             continue
+        if labels.dtype.kind == "f":
+            faults.append(f"{path} holds fractions, no labels")
+            continue
         if labels.ndim != 2 or labels.min() < 0:
             faults.append(f"{path} holds colours or negative numbers, no labels")
             continue

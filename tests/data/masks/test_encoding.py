@@ -160,7 +160,7 @@ def test_numbered_objects_are_recognised(dtype):
     assert found.encoding == Encoding("instances")
     assert "each other number = nucleus" in found.understood
     assert found.notes == [
-        "The masks were taken for objects, one a file; look at the examples.",
+        "The masks were taken for numbered objects; look at the examples.",
         f"Background alone in 1 of {len(masks)} masks.",
     ]
     _reads_back(masks, [one > 0 for one in objects], found.encoding)
@@ -713,7 +713,7 @@ def test_files_of_one_object_each_are_objects():
     """Files of 0 and another value are objects, and that is said for a person to look at."""
     found = recognise(_united(*map(_alone, range(3))), TWO, AUTO)
     assert found.understood == "objects, one a file, in 9 files of 3 images: what is not 0 = nucleus"
-    assert found.notes == ["The masks were taken for numbered objects; look at the examples."]
+    assert found.notes == ["The masks were taken for objects, one a file; look at the examples."]
 
 
 @pytest.mark.parametrize(
