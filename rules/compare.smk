@@ -16,7 +16,8 @@ COMPARISON = {
     "effect": STUDY.report.effect,
     "classes": list(STUDY.classes),
     "arms": STUDY.arms(),
-} | ({"score_background": True} if STUDY.report.score_background else {})
+    "score_background": STUDY.report.score_background,
+}
 ROUND_TRIPS = {
     name: f"{RESULTS}/resolutions/{strategy.resolution}/roundtrip.parquet"
     for name, strategy in STUDY.strategies.items()

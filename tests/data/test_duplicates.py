@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from stratagem.data import duplicates
-from stratagem.data.duplicates import NEAR, Print, across, alike, clusters, pairs, take_print
+from stratagem.data.duplicates import NEAR, alike, clusters, pairs, take_print
 from stratagem.data.image import read_raw
 
 RICH = {"cells": 40, "ground": 60, "height": 120, "noise": 4}
@@ -157,28 +157,6 @@ def test_the_same_pixels_alone_count_where_asked():
     prints = [take_print(one) for one in (picture, picture.copy(), _as_jpeg(picture))]
     assert pairs(list("abc"), prints, near=False)["kind"].tolist() == ["exact"]
     assert pairs(list("abc"), prints)["kind"].tolist() == ["exact", "near", "near"]
-
-
-def test_copies_across_two_sets_are_found():
-    """Those between the sets, not those within one; names may be the same in both."""
-    one, other = [_cells(n, **RICH) for n in range(4)], [_cells(n, **RICH) for n in range(7, 10)]
-    other += [_as_jpeg(one[2]), other[0]]
-    tables = [
-        pd.DataFrame(
-            {"sample": list("abcde")[: len(ones)], "print": [take_print(p).as_bytes() for p in ones]}
-        )
-        for ones in (one, other)
-    ]
-    found = across(*tables)
-    assert found[["sample", "other", "kind"]].to_numpy().tolist() == [["c", "d", "near"]]
-
-
-def test_a_print_comes_back_from_its_bytes():
-    """As an index stores it."""
-    print_ = take_print(_cells(1, **RICH))
-    again = Print.from_bytes(print_.as_bytes())
-    assert again.digest == print_.digest and again.floor == pytest.approx(print_.floor)
-    np.testing.assert_array_equal(again.vector, print_.vector)
 
 
 def test_copies_of_some_pictures_have_nothing_in_common_with_the_rest():

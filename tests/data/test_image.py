@@ -15,15 +15,14 @@ from stratagem.core.errors import DataError
 from stratagem.data.image import (
     EXTENSIONS,
     Reading,
+    header_of,
     is_wide,
     levels_of,
-    orientation_of,
     read_image,
     read_raw,
     read_stored,
     reduced,
     sample_intensities,
-    size_of,
     varies_in_alpha,
 )
 
@@ -510,14 +509,14 @@ def test_an_orientation_is_told(tmp_path, ending, orientation):
     exif = Image.Exif()
     exif[0x0112] = orientation
     Image.fromarray(np.zeros((2, 3), np.uint8)).save(tmp_path / f"a.{ending}", exif=exif)
-    assert orientation_of(tmp_path / f"a.{ending}") == orientation
+    assert header_of(tmp_path / f"a.{ending}").orientation == orientation
 
 
 def test_a_file_without_orientation_is_not_turned(tmp_path):
     """Plain files are shown as they are stored."""
     Image.fromarray(np.zeros((2, 3), np.uint8)).save(tmp_path / "a.png")
     tifffile.imwrite(tmp_path / "a.tif", np.zeros((2, 3), np.uint16))
-    assert orientation_of(tmp_path / "a.png") == orientation_of(tmp_path / "a.tif") == 1
+    assert [header_of(tmp_path / name).orientation for name in ("a.png", "a.tif")] == [1, 1]
 
 
 @pytest.mark.parametrize("mode", ["L", "I;16", "RGB", "1"])
@@ -552,6 +551,15 @@ def test_16_bit_netpbm_colour_is_whole(tmp_path):
     np.testing.assert_array_equal(read_raw(tmp_path / "a.ppm"), pixels)
 
 
+@pytest.mark.parametrize("kind", ["P2", "P3"])
+def test_16_bit_netpbm_text_is_whole(tmp_path, kind):
+    """Numbers written out, with a note among them."""
+    pixels = np.arange(12).reshape((2, 2, 3) if kind == "P3" else (2, 6)) * 400
+    head = f"{kind}\n{pixels.shape[1]} 2 # size\n5000\n"
+    (tmp_path / "a.ppm").write_text(head + " ".join(map(str, pixels.ravel())))
+    np.testing.assert_array_equal(read_raw(tmp_path / "a.ppm"), pixels)
+
+
 def test_a_pointer_of_git_lfs_is_called_one(tmp_path):
     """With what fetches the file."""
     (tmp_path / "a.png").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
@@ -574,7 +582,8 @@ def test_a_size_is_told_as_the_image_is_seen(tmp_path):
     exif[0x0112] = 6
     for ending in ("jpg", "png", "tif"):
         Image.fromarray(np.zeros((2, 3), np.uint8)).save(tmp_path / f"a.{ending}", exif=exif)
-        assert size_of(tmp_path / f"a.{ending}") == read_raw(tmp_path / f"a.{ending}").shape == (3, 2)
+        path = tmp_path / f"a.{ending}"
+        assert header_of(path)[:2] == read_raw(path).shape == (3, 2)
 
 
 @pytest.mark.parametrize(

@@ -1,14 +1,12 @@
 """Samples are found in folders, and every file that is none is named with its reason."""
 
 import math
-import os
 import unicodedata
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
 
+from folders import files, pairs_of, reasons_of, save
 from stratagem.core.errors import DataError
 from stratagem.data import pairing
 from stratagem.data.naming import STEM, USUAL
@@ -16,42 +14,16 @@ from stratagem.data.pairing import find
 from stratagem.data.sample import PARTS
 
 
-def _save(path, array=((0, 1),)):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.asarray(array, np.uint8)).save(path)
-    return path
-
-
-def _files(folder, *names):
-    """Tiny image files below a folder, which is there even without any."""
-    folder.mkdir(exist_ok=True)
-    for name in names:
-        _save(folder / name)
-    return str(folder)
-
-
 def _two(tmp_path, images, masks, pattern=STEM, **options):
     """What is found of images and masks in two folders."""
-    places = _files(tmp_path / "images", *images), _files(tmp_path / "masks", *masks)
+    places = files(tmp_path / "images", *images), files(tmp_path / "masks", *masks)
     return find(*places, pattern, options.get("group"), options.get("part"))
 
 
 def _one(tmp_path, names, pattern):
     """What is found where one folder holds both."""
-    folder = _files(tmp_path / "both", *names)
+    folder = files(tmp_path / "both", *names)
     return find(folder, folder, pattern, None)
-
-
-def _pairs(found):
-    """The names of each sample's image and masks, where nothing is a problem."""
-    assert found.problems == []
-    return {one.sample: (one.image.name, [path.name for path in one.masks]) for one in found.samples}
-
-
-def _reasons(found, folder) -> dict:
-    reasons = {os.path.relpath(file, folder): reason for file, reason, _ in found.problems}
-    assert len(reasons) == len(found.problems)
-    return reasons
 
 
 def test_a_mask_has_its_images_subfolder(tmp_path):
@@ -83,14 +55,14 @@ def test_images_and_masks_in_one_folder(tmp_path, pattern, names):
         names["a"][1].append("a_b.png")
     files = [name for image, masks in names.values() for name in (image, *masks)]
     found = _one(tmp_path, [f"{folder}{name}" for name in files for folder in ("", "sub/")], pattern)
-    pairs = _pairs(found)
+    pairs = pairs_of(found)
     assert pairs == names | {f"sub/{sample}": pair for sample, pair in names.items()}
 
 
 def test_a_mask_of_a_mask_is_named(tmp_path):
     """Where an image is itself taken for a mask of another, its own masks are not dropped in silence."""
     found = _one(tmp_path, ["a.png", "a_b.png", "a_b_1.png"], "{stem}_*")
-    assert _reasons(found, tmp_path / "both") == {
+    assert reasons_of(found, tmp_path / "both") == {
         "a_b_1.png": "its image, `a_b`, is itself taken for the mask of another"
     }
 
@@ -98,7 +70,7 @@ def test_a_mask_of_a_mask_is_named(tmp_path):
 @pytest.mark.parametrize(("pattern", "name"), [("{stem}.png", "a.png"), ("{stem}*", "a.jpg")])
 def test_no_image_is_its_own_mask(tmp_path, pattern, name):
     """In one folder a file that fits the pattern with its own name is an image without a mask."""
-    reasons = _reasons(_one(tmp_path, [name], pattern), tmp_path / "both")
+    reasons = reasons_of(_one(tmp_path, [name], pattern), tmp_path / "both")
     assert reasons[name].startswith(f"expected its mask, {tmp_path}/both/a")
 
 
@@ -106,8 +78,8 @@ def test_no_image_is_its_own_mask(tmp_path, pattern, name):
 def test_one_folder_may_lie_in_the_other(tmp_path, images, masks):
     """A folder of masks within that of the images, or the other way round, is no image and no mask."""
     for place in (images, masks):
-        _files(tmp_path / "data")
-        _files(tmp_path / place, "a.png", "sub/b.png")
+        files(tmp_path / "data")
+        files(tmp_path / place, "a.png", "sub/b.png")
     found = find(str(tmp_path / images), str(tmp_path / masks), STEM, None)
     assert found.problems == []
     assert [one.sample for one in found.samples] == ["a", "sub/b"]
@@ -122,7 +94,7 @@ def test_one_file_an_object(tmp_path, pattern):
     """`*` takes several masks of one image, sorted, but none of an image whose name begins like it."""
     between = pattern[len(STEM)]
     masks = [f"{name}{between}object{number}.png" for name in ("s/a", "s/ab") for number in (2, 1)]
-    pairs = _pairs(_two(tmp_path, ["s/a.jpg", "s/ab.jpg"], masks, pattern))
+    pairs = pairs_of(_two(tmp_path, ["s/a.jpg", "s/ab.jpg"], masks, pattern))
     for sample, (_, own) in pairs.items():
         stem = f"{Path(sample).name}_" if between == "_" else ""
         assert own == [f"{stem}object1.png", f"{stem}object2.png"]
@@ -131,7 +103,7 @@ def test_one_file_an_object(tmp_path, pattern):
 
 def test_a_star_stays_within_one_name(tmp_path):
     """`*` takes no mask from a subfolder."""
-    reasons = _reasons(_two(tmp_path, ["a.png"], ["a_1/x.png"], "{stem}_*"), tmp_path)
+    reasons = reasons_of(_two(tmp_path, ["a.png"], ["a_1/x.png"], "{stem}_*"), tmp_path)
     assert reasons["masks/a_1/x.png"] == f"no image in {tmp_path}/images for this mask"
 
 
@@ -140,7 +112,7 @@ def test_a_star_stays_within_one_name(tmp_path):
 def test_any_name_is_a_name(tmp_path, stem, pattern):
     """Spaces, unicode, brackets, # and several dots are parts of names."""
     mask = pattern.replace(STEM, stem).replace("*", "7").removesuffix(".png")
-    pairs = _pairs(_two(tmp_path, [f"sub/{stem}.jpg"], [f"sub/{mask}.png"], pattern))
+    pairs = pairs_of(_two(tmp_path, [f"sub/{stem}.jpg"], [f"sub/{mask}.png"], pattern))
     assert pairs == {f"sub/{stem}": (f"{stem}.jpg", [f"{Path(mask).name}.png"])}
 
 
@@ -148,7 +120,7 @@ def test_any_name_is_a_name(tmp_path, stem, pattern):
 def test_a_name_has_one_spelling(tmp_path, forms):
     """A name with an accent is the same sample, however the file system spells it."""
     image, mask = (unicodedata.normalize(form, "zoë") for form in forms)
-    pairs = _pairs(_two(tmp_path, [f"{image}.png"], [f"{mask}.png"]))
+    pairs = pairs_of(_two(tmp_path, [f"{image}.png"], [f"{mask}.png"]))
     assert pairs == {unicodedata.normalize("NFC", "zoë"): (f"{image}.png", [f"{mask}.png"])}
 
 
@@ -156,7 +128,7 @@ def test_one_name_in_two_spellings_is_two_files_of_one_name(tmp_path):
     """Two files whose names differ only in how an accent is spelled compete for one sample."""
     names = [f"{unicodedata.normalize(form, 'zoë')}.png" for form in ("NFC", "NFD")]
     found = _two(tmp_path, names, [])
-    assert set(_reasons(found, tmp_path / "images")) == set(names)
+    assert set(reasons_of(found, tmp_path / "images")) == set(names)
     composed = unicodedata.normalize("NFC", "zoë")
     assert {reason for _, reason, _ in found.problems} == {f"2 files are named `{composed}`"}
 
@@ -164,7 +136,7 @@ def test_one_name_in_two_spellings_is_two_files_of_one_name(tmp_path):
 @pytest.mark.parametrize("ending", [".png", ".TIF", ".gif", ".bmp", ".webp"])
 def test_a_mask_may_have_another_ending(tmp_path, ending):
     """A mask beside JPEG images belongs to its image whatever its own ending."""
-    pairs = _pairs(_two(tmp_path, ["plate.1/well.2.JPG"], [f"plate.1/well.2{ending}"]))
+    pairs = pairs_of(_two(tmp_path, ["plate.1/well.2.JPG"], [f"plate.1/well.2{ending}"]))
     assert pairs == {"plate.1/well.2": ("well.2.JPG", [f"well.2{ending}"])}
 
 
@@ -172,17 +144,17 @@ def test_other_and_hidden_files_are_passed_over(tmp_path):
     """Notes, hidden files and folders, and a folder named like an image are no samples and no problems."""
     hidden = [".ipynb_checkpoints/a-checkpoint.png", "sub/.thumbs/b.png"]
     for folder in ("images", "masks"):
-        _files(tmp_path / folder, "a.png", "scan.tif/b.png", *hidden)
+        files(tmp_path / folder, "a.png", "scan.tif/b.png", *hidden)
         (tmp_path / folder / "notes.txt").touch()
         (tmp_path / folder / "._a.png").touch()
-    assert _pairs(_two(tmp_path, [], [])).keys() == {"a", "scan.tif/b"}
+    assert pairs_of(_two(tmp_path, [], [])).keys() == {"a", "scan.tif/b"}
 
 
 def test_missing_and_lonely_files_are_named(tmp_path):
     """An image without a mask and a mask without an image are problems; the others are samples."""
     found = _two(tmp_path, ["a.png", "sub/b.png"], ["a.png", "b.png"])
     assert [one.sample for one in found.samples] == ["a"]
-    reasons = _reasons(found, tmp_path)
+    reasons = reasons_of(found, tmp_path)
     assert reasons.keys() == {"images/sub/b.png", "masks/b.png"}
     assert reasons["images/sub/b.png"].startswith(f"expected its mask, {tmp_path}/masks/sub/b.*; ")
     assert reasons["masks/b.png"] == f"no image in {tmp_path}/images for this mask"
@@ -228,7 +200,7 @@ def test_two_files_of_one_name_are_both_named(tmp_path, folder):
     files = {"images": ["a.png", "b.png"], "masks": ["a.png", "b.png"]}
     files[folder].append("a.tif")
     found = _two(tmp_path, files["images"], files["masks"])
-    reasons = _reasons(found, tmp_path)
+    reasons = reasons_of(found, tmp_path)
     assert reasons.keys() == {f"{folder}/a.png", f"{folder}/a.tif"}
     expected = "2 files are named `a`" if folder == "images" else "2 masks are those of `a`"
     assert set(reasons.values()) == {expected}
@@ -239,8 +211,8 @@ def test_two_files_of_one_name_are_both_named(tmp_path, folder):
 def test_links_are_followed(tmp_path, together):
     """Linked files and folders are read, wherever they lead: git-annex and clusters link all there is."""
     outside = tmp_path / "outside"
-    _files(outside, "x.png", "x_mask.png")
-    _files(tmp_path / "images", "a.png", "a_mask.png")
+    files(outside, "x.png", "x_mask.png")
+    files(tmp_path / "images", "a.png", "a_mask.png")
     (tmp_path / "images/site").symlink_to(outside)
     (tmp_path / "images/b.png").symlink_to(tmp_path / "images/a.png")
     (tmp_path / "images/b_mask.png").symlink_to(tmp_path / "images/a_mask.png")
@@ -251,14 +223,14 @@ def test_links_are_followed(tmp_path, together):
         for name in ("a_mask.png", "b_mask.png"):
             (masks / name).symlink_to(tmp_path / "images/a_mask.png")
             (tmp_path / "images" / name).unlink()
-        _save(tmp_path / "images/a_mask.png").rename(masks / "kept.png")
+        save(tmp_path / "images/a_mask.png").rename(masks / "kept.png")
         (masks / "kept.png").rename(tmp_path / "mask.png")
         for name in ("a_mask.png", "b_mask.png"):
             (masks / name).unlink()
             (masks / name).symlink_to(tmp_path / "mask.png")
         (outside / "x_mask.png").unlink()
         (masks / "site").symlink_to(tmp_path / "other")
-        _files(tmp_path / "other", "x_mask.png")
+        files(tmp_path / "other", "x_mask.png")
     found = find(str(tmp_path / "images"), str(masks), "{stem}_mask", None)
     assert found.problems == []
     assert [one.sample for one in found.samples] == ["a", "b", "site/x"]
@@ -266,8 +238,8 @@ def test_links_are_followed(tmp_path, together):
 
 def test_a_link_to_what_is_read_anyway_is_not_followed(tmp_path):
     """A link to the folder itself, to one within it or to one linked before would read images twice."""
-    folder = _files(tmp_path / "images", "sub/a.png")
-    _files(tmp_path / "masks", "sub/a.png")
+    folder = files(tmp_path / "images", "sub/a.png")
+    files(tmp_path / "masks", "sub/a.png")
     (tmp_path / "images/again").symlink_to(tmp_path / "images/sub")
     (tmp_path / "images/round").symlink_to(tmp_path)
     found = find(folder, str(tmp_path / "masks"), STEM, None)
@@ -283,7 +255,7 @@ def test_a_broken_link_is_called_one(tmp_path, target, cure):
     found = _two(tmp_path, ["a.png"], ["a.png"])
     (tmp_path / "images/b.png").symlink_to(tmp_path / target)
     found = find(str(tmp_path / "images"), str(tmp_path / "masks"), STEM, None)
-    reason = _reasons(found, tmp_path)["images/b.png"]
+    reason = reasons_of(found, tmp_path)["images/b.png"]
     assert reason.startswith("a broken link: it leads to ") and cure in reason
 
 
@@ -301,10 +273,8 @@ def test_a_broken_link_is_called_one(tmp_path, target, cure):
 @pytest.mark.parametrize("together", [False, True])
 def test_images_may_have_a_suffix(tmp_path, together, image_name, mask_name, images, masks):
     """What stands for the stem is the same in both names; without the key the message gives both lines."""
-    one = _files(tmp_path / "both", *images, *masks)
-    places = (
-        (one, one) if together else (_files(tmp_path / "images", *images), _files(tmp_path / "m", *masks))
-    )
+    one = files(tmp_path / "both", *images, *masks)
+    places = (one, one) if together else (files(tmp_path / "images", *images), files(tmp_path / "m", *masks))
     found = find(*places, mask_name, None, image_name=image_name)
     assert found.problems == []
     assert [one.sample for one in found.samples] == [name.split(".")[0] for name in images]
@@ -366,7 +336,7 @@ def test_the_name_that_was_sought_and_the_nearest_are_said(tmp_path):
     """Not a pattern, but the file that is missing, and the one that may have been meant."""
     names = [f"{stem}.png" for stem in ("alpha", "beta", "gamma")]
     found = _two(tmp_path, names, ["alpha.png", "beta.png", "gama.png"])
-    reasons = _reasons(found, tmp_path)
+    reasons = reasons_of(found, tmp_path)
     sought = f"expected its mask, {tmp_path}/masks/gamma.*; the nearest name there is `gama`"
     assert reasons["images/gamma.png"].startswith(sought)
 
@@ -374,10 +344,10 @@ def test_the_name_that_was_sought_and_the_nearest_are_said(tmp_path):
 def test_what_is_not_read_is_counted_by_kind(tmp_path):
     """With what helps; what systems leave is passed over in silence."""
     folder = tmp_path / "images"
-    _files(folder, "a.png", "@eaDir/a.png", "__MACOSX/b.png", "$RECYCLE.BIN/c.png")
+    files(folder, "a.png", "@eaDir/a.png", "__MACOSX/b.png", "$RECYCLE.BIN/c.png")
     for name in ("v.nii.gz", "w.nii.gz", "x.mat", "y.json", "Thumbs.db", "desktop.ini", ".DS_Store"):
         (folder / name).touch()
-    found = find(str(folder), _files(tmp_path / "masks", "a.png"), STEM, None)
+    found = find(str(folder), files(tmp_path / "masks", "a.png"), STEM, None)
     (note,) = found.notes
     assert [one.sample for one in found.samples] == ["a"] and found.problems == []
     for part in ("2 .nii.gz (volumes", "1 .mat (MATLAB", "1 .json (annotations"):
@@ -419,7 +389,7 @@ def test_a_word_that_is_no_part_is_named(tmp_path):
     """A match that is no part is a problem that lists the words."""
     found = _two(tmp_path, ["tset/a.png"], ["tset/a.png"], part="^[^/]+")
     assert found.samples == []
-    assert _reasons(found, tmp_path) == {
+    assert reasons_of(found, tmp_path) == {
         "images/tset/a.png": f"expected one of {', '.join(PARTS)} as its part, but found `tset`"
     }
 
@@ -447,7 +417,7 @@ def test_a_part_that_no_name_gives_stops(tmp_path):
 )
 def test_why_names_do_not_fit_is_said(tmp_path, images, masks, hint):
     """Where no usual pattern pairs the files, the reason says what their names tell."""
-    reasons = _reasons(_two(tmp_path, images, masks), tmp_path)
+    reasons = reasons_of(_two(tmp_path, images, masks), tmp_path)
     assert all(hint in reasons[f"images/{name}"] for name in images)
 
 
@@ -463,15 +433,15 @@ def test_folders_of_each_sample_are_for_a_sheet(tmp_path):
 @pytest.mark.parametrize("spelled", ["{folder}/", "{folder}/../both", "{folder}/."])
 def test_one_folder_spelled_in_two_ways_is_one(tmp_path, spelled):
     """However it is spelled, a folder of both needs a name that tells the masks."""
-    folder = _files(tmp_path / "both", "a.png", "a_mask.png")
+    folder = files(tmp_path / "both", "a.png", "a_mask.png")
     other = spelled.format(folder=folder)
-    assert _pairs(find(folder, other, "{stem}_mask", None)) == {"a": ("a.png", ["a_mask.png"])}
+    assert pairs_of(find(folder, other, "{stem}_mask", None)) == {"a": ("a.png", ["a_mask.png"])}
     with pytest.raises(DataError, match="in the one folder of both"):
         find(folder, other, "{stem}", None)
 
 
 def test_a_folder_of_masks_within_is_apart_however_spelled(tmp_path):
     """Masks in a folder within that of the images are no images, whatever their path looks like."""
-    images, _ = _files(tmp_path / "images", "a.png"), _files(tmp_path / "images" / "masks", "a.png")
+    images, _ = files(tmp_path / "images", "a.png"), files(tmp_path / "images" / "masks", "a.png")
     found = find(images, f"{images}/../images/masks", STEM, None)
-    assert _pairs(found) == {"a": ("a.png", ["a.png"])}
+    assert pairs_of(found) == {"a": ("a.png", ["a.png"])}

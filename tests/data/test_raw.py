@@ -15,11 +15,11 @@ from stratagem.data.raw import (
     as_indexed,
     fingerprint,
     found,
-    moved,
     present_places,
     record_contents,
     remembered,
 )
+from stratagem.data.rows import load
 
 KEYS = {"classes": ["background", "cell"], "labels": {"encoding": "auto"}, "mask_name": "{stem}"}
 
@@ -132,7 +132,8 @@ def test_moved_folders_are_the_same_data(places, study, tmp_path):
     assert kept == KEYS | {"images": places[0], "masks": places[1]}
     assert present_places(kept, study) == data
     index = pd.DataFrame({"image": [f"{places[0]}/a.png"], "masks": [[f"{places[1]}/a.png"]]})
-    row = moved(index, study / "raw.json").iloc[0]
+    index.to_parquet(study / "index.parquet")
+    row = load(study / "index.parquet").iloc[0]
     assert (row["image"], list(row["masks"])) == (f"{now[0]}/a.png", [f"{now[1]}/a.png"])
 
 

@@ -1,48 +1,46 @@
-"""A stored index is read with its files where they are, without its prints, which are read apart."""
+"""A stored index is read with its files where they are."""
 
 import json
 
 import pandas as pd
+import pytest
 
-from stratagem.data.duplicates import Print, take_print
-from stratagem.data.image import read_raw
 from stratagem.data.index import Wanted, build_index
 from stratagem.data.pairing import find
-from stratagem.data.rows import load, prints_of
+from stratagem.data.rows import load
 
 
-def _stored(dataset, tmp_path):
-    images, masks = dataset
-    table = build_index(
-        find(str(images), str(masks), "{stem}", None),
-        Wanted(["background", "cell", "edge"], {"encoding": "auto"}),
-    ).table
+@pytest.fixture
+def table(dataset, tmp_path):
+    """The index of the tiny data set, stored beside it."""
+    wanted = Wanted(["background", "cell", "edge"], {"encoding": "auto"})
+    table = build_index(find(*map(str, dataset), "{stem}", None), wanted).table
     table.to_parquet(tmp_path / "index.parquet")
     return table
 
 
-def test_prints_are_read_apart(dataset, tmp_path):
-    """They are larger than all the rest."""
-    table = _stored(dataset, tmp_path)
-    assert load(tmp_path / "index.parquet").columns.tolist() == [n for n in table.columns if n != "print"]
-    assert load(tmp_path / "index.parquet", ["sample"]).columns.tolist() == ["sample"]
-    assert prints_of(tmp_path / "index.parquet")["print"].tolist() == table["print"].tolist()
+def test_without_a_record_files_are_where_they_were(table, tmp_path):
+    """Of the demo, or of an older version."""
+    pd.testing.assert_series_equal(
+        load(tmp_path / "index.parquet")["image"], table["image"], check_dtype=False
+    )
 
 
-def test_an_older_index_has_its_prints_taken(dataset, tmp_path):
-    """From the images."""
-    table = _stored(dataset, tmp_path).drop(columns="print")
-    table.to_parquet(tmp_path / "index.parquet")
-    found = prints_of(tmp_path / "index.parquet")["print"].map(Print.from_bytes)
-    assert found[0].digest == take_print(read_raw(table["image"][0])).digest
-
-
-def test_files_are_where_they_are_now(dataset, tmp_path):
-    """As the call that plans the jobs wrote it."""
+def test_files_are_where_they_are_now(table, dataset, tmp_path):
+    """As the call that plans the jobs wrote it; a folder that stayed stays."""
     images, masks = dataset
-    table = _stored(dataset, tmp_path)
     said = {"indexed": [str(images), str(masks)], "places": ["moved/images", str(masks)]}
     (tmp_path / "raw.json").write_text(json.dumps(said))
     found = load(tmp_path / "index.parquet")
     assert found["image"][0] == "moved/images/a.png"
     pd.testing.assert_series_equal(found["masks"].map(list), table["masks"].map(list))
+
+
+def test_a_sheet_takes_its_files_along(dataset, tmp_path):
+    """Their paths are relative to its folder."""
+    row = pd.DataFrame({"image": ["old/sub/a.png"], "masks": [["old/a_m.png"]]})
+    row.to_parquet(tmp_path / "index.parquet")
+    said = {"indexed": ["old/samples.csv"], "places": ["new/samples.csv"]}
+    (tmp_path / "raw.json").write_text(json.dumps(said))
+    found = load(tmp_path / "index.parquet").iloc[0]
+    assert (found["image"], list(found["masks"])) == ("new/sub/a.png", ["new/a_m.png"])

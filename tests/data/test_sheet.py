@@ -1,42 +1,22 @@
 """Samples are read from a sheet, and what is wrong in it is named with its cause."""
 
 import math
-import os
 import unicodedata
 
-import numpy as np
 import pytest
-from PIL import Image
 
+from folders import pairs_of, reasons_of, save
 from stratagem.core.errors import DataError
 from stratagem.data.sheet import read_sheet
-
-
-def _save(path, array=((0, 1),)):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.asarray(array, np.uint8)).save(path)
-    return path
 
 
 def _sheet(tmp_path, text, **options):
     """What is found of a sheet beside two pairs, of which one has a second mask."""
     for name in ("a.png", "a_m.png", "a_n.png", "sub/b.png", "sub/b_m.png"):
-        _save(tmp_path / name)
+        save(tmp_path / name)
     sheet = tmp_path / "sheet.csv"
     sheet.write_text(text, encoding="utf-8")
     return read_sheet(str(sheet), options.get("group"), options.get("part"))
-
-
-def _pairs(found):
-    """The names of each sample's image and masks, where nothing is a problem."""
-    assert found.problems == []
-    return {one.sample: (one.image.name, [path.name for path in one.masks]) for one in found.samples}
-
-
-def _reasons(found, folder) -> dict:
-    reasons = {os.path.relpath(file, folder): reason for file, reason, _ in found.problems}
-    assert len(reasons) == len(found.problems)
-    return reasons
 
 
 def test_a_sheet_says_all(tmp_path):
@@ -60,13 +40,13 @@ def test_a_sheet_may_be_named_without_a_folder(tmp_path, monkeypatch):
     """A sheet in the folder where one works is read, and a blank after a comma is no part of a name."""
     _sheet(tmp_path, "image, mask\na.png, a_m.png\n")
     monkeypatch.chdir(tmp_path)
-    assert _pairs(read_sheet("sheet.csv", None)) == {"a": ("a.png", ["a_m.png"])}
+    assert pairs_of(read_sheet("sheet.csv", None)) == {"a": ("a.png", ["a_m.png"])}
 
 
 def test_several_rows_of_one_image_are_its_masks(tmp_path):
     """Each row of an image is one object; a row that stands twice is one row."""
     rows = "a.png,a_n.png\nsub/b.png,sub/b_m.png\na.png,a_m.png\na.png,a_n.png\n"
-    pairs = _pairs(_sheet(tmp_path, f"image,mask\n{rows}"))
+    pairs = pairs_of(_sheet(tmp_path, f"image,mask\n{rows}"))
     assert pairs == {"a": ("a.png", ["a_n.png", "a_m.png"]), "sub/b": ("b.png", ["b_m.png"])}
 
 
@@ -74,7 +54,7 @@ def test_a_name_in_a_sheet_is_a_name(tmp_path):
     """Names of a sheet may hold what names may, the text NA included, and are normalised."""
     accent = unicodedata.normalize("NFD", "zoë")
     for name in (f"{accent} #1.x.png", "NA.png", "m, 1.png"):
-        _save(tmp_path / name)
+        save(tmp_path / name)
     found = _sheet(tmp_path, f'image,mask,group\n{accent} #1.x.png,"m, 1.png",NA\nNA.png,a_m.png,\n')
     assert found.problems == []
     composed = unicodedata.normalize("NFC", "zoë")
@@ -86,7 +66,7 @@ def test_a_name_in_a_sheet_is_a_name(tmp_path):
 
 def test_samples_of_a_sheet_are_sorted_by_name(tmp_path):
     """The order is that of the names without extension, as for folders."""
-    _save(tmp_path / "a-b.png")
+    save(tmp_path / "a-b.png")
     found = _sheet(tmp_path, "image,mask\na-b.png,a_n.png\na.png,a_m.png\n")
     assert [one.sample for one in found.samples] == ["a", "a-b"]
 
@@ -96,7 +76,7 @@ def test_the_name_of_a_file_outside_has_no_way_up(tmp_path, place):
     """An image above the sheet gets a name under which a prediction stays in its own folder."""
     (tmp_path / "sheets" / "x").mkdir(parents=True)
     sheet = tmp_path / "sheets" / "sheet.csv"
-    _save(tmp_path / "a.png")
+    save(tmp_path / "a.png")
     place = place.format(top=tmp_path.name)
     sheet.write_text(f"image,mask\n{place},{place}\n")
     found = read_sheet(str(sheet), None)
@@ -106,10 +86,10 @@ def test_the_name_of_a_file_outside_has_no_way_up(tmp_path, place):
 
 def test_two_files_of_one_name_in_a_sheet_are_named(tmp_path):
     """Images that differ in their extension alone would be one sample, so both are named."""
-    _save(tmp_path / "a.jpg")
+    save(tmp_path / "a.jpg")
     found = _sheet(tmp_path, "image,mask\na.png,a_m.png\na.jpg,a_n.png\nsub/b.png,sub/b_m.png\n")
     assert [one.sample for one in found.samples] == ["sub/b"]
-    assert _reasons(found, tmp_path) == dict.fromkeys(["a.png", "a.jpg"], "2 files are named `a`")
+    assert reasons_of(found, tmp_path) == dict.fromkeys(["a.png", "a.jpg"], "2 files are named `a`")
 
 
 @pytest.mark.parametrize(
@@ -137,7 +117,7 @@ def test_what_is_wrong_in_a_sheet_is_named(tmp_path, rows, file, reason):
     text = "\n".join(["image,mask,group,part,pixel_size", *rows, "sub/b.png,sub/b_m.png,,,"])
     found = _sheet(tmp_path, text)
     assert [one.sample for one in found.samples] == ["sub/b"]
-    reasons = _reasons(found, tmp_path)
+    reasons = reasons_of(found, tmp_path)
     assert reasons.keys() == {file}
     assert reason.format(folder=tmp_path) in reasons[file]
 
@@ -148,7 +128,7 @@ def test_a_sheets_part_comes_before_the_names(tmp_path):
     found = _sheet(tmp_path, text.replace("sub/b", "train/b"))
     assert len(found.problems) == 1  # there is no train/b.png yet
     for name in ("train/b.png", "train/b_m.png", "train/a.png"):
-        _save(tmp_path / name)
+        save(tmp_path / name)
     text = text.replace("sub/b", "train/b").replace("\na.png", "\ntrain/a.png")
     found = _sheet(tmp_path, text, part="^[^/]+", group="^[^/]+")
     assert [(one.group, one.part) for one in found.samples] == [("g", "val"), ("train", "train")]
@@ -195,10 +175,10 @@ def test_an_unknown_column_is_refused(tmp_path, column, near):
 
 def test_one_mask_of_several_images_is_a_problem(tmp_path):
     """A mask that is listed for two images is surely wrong for one of them."""
-    _save(tmp_path / "c.png")
+    save(tmp_path / "c.png")
     found = _sheet(tmp_path, "image,mask\na.png,a_m.png\nc.png,a_m.png\nsub/b.png,sub/b_m.png\n")
     assert [one.sample for one in found.samples] == ["sub/b"]
-    assert _reasons(found, tmp_path) == {"a_m.png": "listed as the mask of 2 images: a, c. Mend the sheet."}
+    assert reasons_of(found, tmp_path) == {"a_m.png": "listed as the mask of 2 images: a, c. Mend the sheet."}
 
 
 def test_a_part_that_no_name_gives_stops(tmp_path):

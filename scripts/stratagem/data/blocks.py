@@ -9,7 +9,7 @@ two blocks are thus at least the gap apart, whatever part of the split each is i
 from dataclasses import dataclass, replace
 
 from stratagem.core.errors import DataError
-from stratagem.data.image import size_of
+from stratagem.data.image import header_of
 from stratagem.data.sample import Found, Sample, group_of, problem_of
 
 __all__ = ["Blocks", "with_blocks"]
@@ -91,12 +91,13 @@ def with_blocks(found: Found, blocks: Blocks | None, group: str | None) -> Found
 
 
 def _blocks_of(sample: Sample, blocks: Blocks, group: str | None) -> list[Sample]:
-    height, width = size_of(sample.image)
+    height, width = header_of(sample.image)[:2]
     for mask in sample.masks:
-        if size_of(mask) != (height, width):
+        declared = header_of(mask)
+        if declared[:2] != (height, width):
             raise DataError(
                 expected=f"with `split.blocks` a mask of its image's size, {height}x{width} (height x width)",
-                found="{}x{}".format(*size_of(mask)),
+                found=f"{declared.height}x{declared.width}",
                 where=str(mask),
                 remedy="Bring it to that size.",
             )

@@ -12,7 +12,6 @@ correlation in it is below 0.5, detail that a camera's noise could make counting
 """
 
 import hashlib
-from collections.abc import Hashable, Sequence
 from typing import NamedTuple
 
 import cv2
@@ -24,7 +23,7 @@ from scipy.sparse.csgraph import connected_components
 from stratagem.data.image import reduced
 from stratagem.data.objects import strips
 
-__all__ = ["Print", "across", "alike", "clusters", "pairs", "take_print"]
+__all__ = ["Print", "alike", "clusters", "pairs", "take_print"]
 
 SIDE = 32  # pixels
 MIDWAY = 256  # pixels of the longer side, from which the print is made
@@ -60,16 +59,6 @@ class Print(NamedTuple):
     vector: np.ndarray
     floor: float
 
-    def as_bytes(self) -> bytes:
-        """The print in 1052 bytes."""
-        return self.digest.ljust(24).encode() + np.float32(self.floor).tobytes() + self.vector.tobytes()
-
-    @classmethod
-    def from_bytes(cls, data: bytes) -> "Print":
-        """The print that gave these bytes."""
-        floor = float(np.frombuffer(data, np.float32, 1, 24)[0])
-        return cls(data[:24].decode().strip(), np.frombuffer(data, np.int8, offset=28), floor)
-
 
 def take_print(raw: np.ndarray) -> Print:
     """The print of an image.
@@ -97,7 +86,7 @@ def take_print(raw: np.ndarray) -> Print:
     return Print(_digest(raw), vector, floor)
 
 
-def pairs(samples: Sequence[Hashable], prints: list[Print], *, near: bool = True) -> pd.DataFrame:
+def pairs(samples: list[str], prints: list[Print], *, near: bool = True) -> pd.DataFrame:
     """The duplicates among some images.
 
     Near ones must correlate, hardly a block of them may differ, and where many images have something in
@@ -138,26 +127,6 @@ def pairs(samples: Sequence[Hashable], prints: list[Print], *, near: bool = True
     table = pd.DataFrame(rows, columns=["sample", "other", "kind", "correlation"])
     order = {name: place for place, name in enumerate(samples)}
     return table.sort_values(["sample", "other"], key=lambda names: names.map(order), ignore_index=True)
-
-
-def across(one: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
-    """The duplicates between two sets.
-
-    Parameters
-    ----------
-    one, other : DataFrame
-        ``sample, print`` (bytes) of each set.
-
-    Returns
-    -------
-    DataFrame
-        ``sample`` (of the one) ``, other`` (of the other) ``, kind, correlation``.
-    """
-    names = [("", name) for name in one["sample"]] + [("other", name) for name in other["sample"]]
-    prints = [Print.from_bytes(data) for table in (one, other) for data in table["print"]]
-    found = pairs(names, prints)
-    found = found[[a[0] != b[0] for a, b in zip(found["sample"], found["other"], strict=True)]]
-    return found.assign(sample=found["sample"].str[1], other=found["other"].str[1]).reset_index(drop=True)
 
 
 def _agree(vectors: np.ndarray, floors: np.ndarray, places: np.ndarray) -> np.ndarray:

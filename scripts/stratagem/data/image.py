@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO, NamedTuple, cast
 
 import cv2
 import imagecodecs
@@ -32,20 +32,19 @@ __all__ = [
     "EXTENSIONS",
     "MAX_BYTES",
     "WHOLE",
+    "Header",
     "Part",
     "Reading",
     "Stored",
+    "header_of",
     "is_wide",
     "levels_of",
-    "orientation_of",
-    "page_count",
     "read_image",
     "read_raw",
     "read_stored",
     "reduced",
     "require_channels",
     "sample_intensities",
-    "size_of",
     "to_image",
     "varies_in_alpha",
 ]
@@ -68,6 +67,7 @@ WHOLE_PNG = {  # bits a channel of PNG files of whole bytes
     **dict.fromkeys(("L", "LA", "RGB", "RGBA"), 8),
     **dict.fromkeys(("I;16B", "LA;16B", "RGB;16B", "RGBA;16B"), 16),
 }
+NOTE = re.compile(rb"#[^\n]*")  # in the text of a Netpbm file
 LFS = b"version https://git-lfs.github.com/spec/"
 ORIENTATION = 0x0112  # the tag, in EXIF and TIFF
 ON_THEIR_SIDE = frozenset({5, 6, 7, 8})  # orientations that exchange rows and columns
@@ -139,6 +139,26 @@ class Stored:
     palette: np.ndarray | None
     bits: int
     white_is_zero: bool = False
+
+
+class Header(NamedTuple):
+    """What an image file declares.
+
+    Attributes
+    ----------
+    height, width : int
+        In pixels, of the image as it is seen.
+    orientation : int
+        How it asks to be turned or mirrored (EXIF or TIFF tag 0x0112), 1 to 8; 1 is upright.
+    pages : int
+        How many images it may hold: pages without a meaning, planes and times count, colours and channels do
+        not.
+    """
+
+    height: int
+    width: int
+    orientation: int
+    pages: int
 
 
 AS_STORED = Reading()
@@ -314,8 +334,8 @@ def _decoded(path: str | Path, page: int | None) -> Stored:
         return _read_tiff(path, page) if _is_tiff(path) else _read_with_pillow(path, page)
 
 
-def page_count(path: str | Path) -> int:
-    """How many images a file may hold; 1 where its pages are channels by its own account.
+def header_of(path: str | Path) -> Header:
+    """What an image file declares, without its pixels; see `read_raw` for errors.
 
     Parameters
     ----------
@@ -323,8 +343,7 @@ def page_count(path: str | Path) -> int:
 
     Returns
     -------
-    int
-        Pages without a meaning, planes and times count, colours and channels do not.
+    Header
 
     Raises
     ------
@@ -334,63 +353,18 @@ def page_count(path: str | Path) -> int:
     with _explained(path):
         if _is_tiff(path):
             with tifffile.TiffFile(path) as file:
-                return 1 if len(file.pages) == 1 else _tiff_pages(_only_series(file, path), path)
-        if Path(path).suffix.lower() not in ANIMATED:
-            return 1
+                series = _only_series(file, path)
+                page, pages = series.keyframe, _tiff_pages(series, path)
+            return _header(page.imagelength, page.imagewidth, _orientation(page), pages)
         with Image.open(path) as image:
-            return 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
+            animated = image.format != "MPO" and Path(path).suffix.lower() in ANIMATED
+            pages = getattr(image, "n_frames", 1) if animated else 1
+            return _header(image.height, image.width, _orientation_of(image, path), pages)
 
 
-def size_of(path: str | Path) -> tuple[int, int]:
-    """Height and width of an image file as it is seen, in pixels, by what the file declares.
-
-    Parameters
-    ----------
-    path : path
-
-    Returns
-    -------
-    height, width : int
-
-    Raises
-    ------
-    DataError
-        If the file cannot be read as an image.
-    """
-    with _explained(path):
-        if _is_tiff(path):
-            with tifffile.TiffFile(path) as file:
-                page = _only_series(file, path).keyframe
-                size, orientation = (page.imagelength, page.imagewidth), _orientation(page)
-        else:
-            with Image.open(path) as image:
-                size, orientation = (image.height, image.width), _orientation_of(image, path)
-    return size[::-1] if orientation in ON_THEIR_SIDE else size
-
-
-def orientation_of(path: str | Path) -> int:
-    """How a file asks to be shown, turned or mirrored; see `read_raw` for errors.
-
-    Parameters
-    ----------
-    path : path
-
-    Returns
-    -------
-    int
-        Its orientation (EXIF or TIFF tag 0x0112), 1 to 8; 1 is upright.
-
-    Raises
-    ------
-    DataError
-        If the file cannot be read as an image.
-    """
-    with _explained(path):
-        if _is_tiff(path):
-            with tifffile.TiffFile(path) as file:
-                return _orientation(file.pages.first) or 1
-        with Image.open(path) as image:
-            return _orientation_of(image, path) or 1
+def _header(height: int, width: int, orientation: int, pages: int) -> Header:
+    size = (width, height) if orientation in ON_THEIR_SIDE else (height, width)
+    return Header(*size, orientation or 1, pages)
 
 
 def varies_in_alpha(path: str | Path) -> bool:
@@ -577,16 +551,18 @@ def _decode_pnm(path: str | Path, image: ImageFile.ImageFile) -> Stored:
 
 
 def _wide_pnm(path: str | Path, image: Image.Image) -> np.ndarray:
-    """Binary numbers of two bytes, the last part of the file, high byte first."""
+    """Numbers as text, or of two bytes, high byte first: the last part of the file."""
     shape = (image.height, image.width) + ((3,) if image.mode == "RGB" else ())
-    data = Path(path).read_bytes()[-2 * int(np.prod(shape)) :]
-    return np.frombuffer(data, ">u2").reshape(shape).astype(np.uint16)
+    data, count = Path(path).read_bytes(), int(np.prod(shape))
+    if data[:2] in (b"P2", b"P3"):
+        return np.array(NOTE.sub(b"", data).split()[4:], np.uint16).reshape(shape)
+    return np.frombuffer(data[-2 * count :], ">u2").reshape(shape).astype(np.uint16)
 
 
 def _netpbm_highest(path: str | Path) -> int:
     """The highest value that a Netpbm file declares."""
     with open(path, "rb") as file:
-        head = re.sub(rb"#[^\n]*", b"", file.read(4096))
+        head = NOTE.sub(b"", file.read(4096))
     return int(head.split()[3])
 
 

@@ -13,7 +13,6 @@ The index is a table, one row a sample, which is all that later stages need to r
     reading, encoding               how pixels and masks are read (JSON; see `data.image.Reading` and
                                     `data.labels.Encoding`)
     pixels_k, objects_k             the mask's pixels and connected objects of class k
-    print                           of the image, to find its copies; see `data.duplicates.Print`
 
 Memory is bounded: of each sample only measures are kept, no pixels; of its mask at most 4096 values. Large
 images are read one at a time, small ones by several threads.
@@ -36,13 +35,12 @@ from stratagem.data.blocks import Blocks, with_blocks
 from stratagem.data.duplicates import Print, alike, clusters, pairs, take_print
 from stratagem.data.image import (
     Reading,
+    header_of,
     is_wide,
     levels_of,
-    orientation_of,
     read_raw,
     require_channels,
     sample_intensities,
-    size_of,
     varies_in_alpha,
 )
 from stratagem.data.labels import RawMask, percent, read_mask
@@ -75,7 +73,7 @@ STRANGE = (
 )
 INTENSITIES = 256  # kept of each image of more than 8 bits
 COLUMNS = ["sample", "group", "part", "cluster", "image", "masks", "height", "width", "pixel_size"]
-COLUMNS += ["stored", "mask_resized", "page", "window", "reading", "encoding", "print"]
+COLUMNS += ["stored", "mask_resized", "page", "window", "reading", "encoding"]
 AT_ONCE = 2**26  # pixels of the images that are in memory at once
 
 
@@ -147,15 +145,12 @@ class Index:
         ``sample, other, kind, correlation``.
     understood : dict
         In words, how the masks and the pixels are read: ``labels, notes, images``.
-    found : int
-        Samples that were looked at, good and bad.
     """
 
     table: pd.DataFrame
     problems: pd.DataFrame
     duplicates: pd.DataFrame
     understood: dict
-    found: int
 
 
 @dataclass(frozen=True)
@@ -229,7 +224,7 @@ def build_index(
     measures = _each(lambda sample: _measure(sample, wanted), found.samples, problems, threads, _area)
     if not measures:
         nothing = pd.DataFrame(columns=COLUMNS)
-        return Index(nothing, _listed(problems), pairs([], []), {}, len(found.samples))
+        return Index(nothing, _listed(problems), pairs([], []), {})
     if record is not None:
         record(_listed(problems))
     found_problems = len(problems)
@@ -250,7 +245,7 @@ def build_index(
     understood = _understood(
         measures, reading, recognised, [*found.notes, *_notes(measures, wanted.duplicates)]
     )
-    return Index(table, _listed(problems), linked, understood, len(found.samples))
+    return Index(table, _listed(problems), linked, understood)
 
 
 def require_good(index: Index, classes: list[str], policy: str, problems: str) -> None:
@@ -348,10 +343,10 @@ def _each(function, items, problems: list[Problem], threads: int, area) -> list:
 def _area(sample: Sample) -> int:
     """Pixels of an image, by what its file declares; 0 where it cannot be read, which is told later."""
     try:
-        height, width = size_of(sample.image)
+        declared = header_of(sample.image)
     except DataError:
         return 0
-    return height * width
+    return declared.height * declared.width
 
 
 def _measure(sample: Sample, wanted: Wanted) -> Measure:
@@ -359,8 +354,8 @@ def _measure(sample: Sample, wanted: Wanted) -> Measure:
     wide = is_wide(raw.dtype)
     require_channels(raw, wanted.channels, sample.image)
     height, width = size = raw.shape[:2]
-    orientation = orientation_of(sample.image)
-    turned = orientation != 1 and all(orientation_of(mask) == 1 for mask in sample.masks)
+    orientation = header_of(sample.image).orientation
+    turned = orientation != 1 and all(header_of(mask).orientation == 1 for mask in sample.masks)
     masks = [read_mask(path, sample.place) for path in sample.masks]
     found = one_mask(masks, None, _threshold(wanted), sample.masks[0]).values.shape[:2]
     if found != size:
@@ -406,7 +401,7 @@ def _require_resizable(sample: Sample, found, expected, wanted: Wanted, orientat
     """Refuse a mask of another size, unless it may be resized and is of its image's shape."""
     stretch = (found[0] / found[1]) / (expected[0] / expected[1])
     alike = 1 / STRETCH <= stretch <= STRETCH
-    if wanted.mask_size == "resize" and alike and sample.window is None:
+    if wanted.mask_size == "resize" and alike:
         return
     remedy = (
         "Replace it, or set `mask_size: resize`." if alike else "Replace it: it is not of the same shape."
@@ -531,7 +526,6 @@ def _row(measure: Measure, reading: Reading, recognised: Recognised) -> SimpleNa
         window=list(sample.window or ()),
         reading=json.dumps(asdict(reading)),
         encoding=json.dumps(recognised.encoding.as_record()),
-        print=measure.print.as_bytes(),
     )
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from skimage.segmentation import find_boundaries
 
 from stratagem.core.errors import DataError
-from stratagem.data.image import WHOLE, Part, Stored, page_count, read_stored
+from stratagem.data.image import WHOLE, Part, Stored, header_of, read_stored
 
 __all__ = [
     "IGNORE",
@@ -146,10 +146,11 @@ def read_mask(path: str | Path, part: Part = WHOLE) -> RawMask:
         too large, has more than 8 bits a colour, several pages, or other than one or three channels.
     """
     stored = read_stored(path, part)
-    if part.page is None and stored.pixels.ndim == 3 and page_count(path) > 1:
+    pages = header_of(path).pages if part.page is None and stored.pixels.ndim == 3 else 1
+    if pages > 1:
         raise DataError(
             expected="a mask of one page, since pages of a mask are never colours",
-            found=f"{page_count(path)} pages",
+            found=f"{pages} pages",
             where=str(path),
             remedy="Set `pages: samples` where each page is the mask of its image's page.",
         )

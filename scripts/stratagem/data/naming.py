@@ -12,7 +12,7 @@ from pathlib import Path
 
 from stratagem.data.files import is_image
 
-__all__ = ["STEM", "USUAL", "Named", "Pattern", "advice"]
+__all__ = ["STEM", "USUAL", "Beginnings", "Named", "Pattern", "advice", "owners"]
 
 STEM = "{stem}"
 USUAL: tuple[str, ...] = ("{stem}_mask", "{stem}_masks", "{stem}-mask", "{stem}_label")
@@ -23,6 +23,7 @@ OFTEN = 1 / 3  # share of the names that a part of a name has, to be a part of t
 KINDS = 4  # endings that are offered
 
 Named = tuple[str, Path]
+Beginnings = dict[str, list[Named]]
 
 
 @dataclass(frozen=True)
@@ -101,20 +102,51 @@ class Pattern:
         dict of str to list of path
         """
         ending = re.compile(re.escape(self.sides[1]).replace(r"\*", "[^/]*"))
-        beginnings: dict[str, list[Named]] = defaultdict(list)
-        for name, path in images:
-            stem = image_name.stem(name, path)
-            if stem is not None:
-                beginnings[self.beginning(name, stem)].append((name, path))
+        beginnings = self.beginnings(images, image_name)
         pairs = defaultdict(list)
         for name, path in masks:
             whole = name + path.suffix if self.with_extension else name
-            for cut in range(len(whole), 0, -1):
-                found = [image for image, file in beginnings.get(whole[:cut], ()) if file != path]
-                if found and ending.fullmatch(whole[cut:]):
-                    pairs[found[0]].append(path)
+            for image, rest in owners(whole, path, beginnings):
+                if ending.fullmatch(rest):
+                    pairs[image].append(path)
                     break
         return pairs
+
+    def beginnings(self, images: Iterable[Named], image_name: "Pattern") -> Beginnings:
+        """The images by how their masks' names begin.
+
+        Parameters
+        ----------
+        images : iterable of (str, path)
+            Names without extension, and files; those that are not named as images are left out.
+        image_name : Pattern
+        """
+        found: Beginnings = defaultdict(list)
+        for name, path in images:
+            stem = image_name.stem(name, path)
+            if stem is not None:
+                found[self.beginning(name, stem)].append((name, path))
+        return found
+
+
+def owners(name: str, path: Path, beginnings: Beginnings) -> Iterator[tuple[str, str]]:
+    """The images with whose beginning a file's name begins, the longest first, and what follows upon it.
+
+    Parameters
+    ----------
+    name : str
+        Of the file, as it is to be compared.
+    path : path
+        The file, which is not its own mask.
+    beginnings : dict
+        From `Pattern.beginnings`.
+
+    Yields
+    ------
+    image, rest : str
+    """
+    for cut in range(len(name), 0, -1):
+        yield from ((image, name[cut:]) for image, file in beginnings.get(name[:cut], ()) if file != path)
 
 
 def advice(
@@ -139,9 +171,9 @@ def advice(
     counts: dict[tuple[str, str], int] = {}
     for own, other in _candidates(images[:TRIED], masks, image_name):
         if (own, other) != (image_name.text, mask_name.text) and not (together and own == other):
-            counts[own, other] = len(_first_pairs(images, masks, Pattern(own), Pattern(other)))
+            counts[own, other] = len(Pattern(other).pairs(images[:TRIED], masks, Pattern(own)))
     most = max(counts.values(), default=0)
-    pictures = sum(Pattern(own).stem(*one) is not None for own in [image_name.text] for one in images)
+    pictures = sum(image_name.stem(*one) is not None for one in images)
     if most <= max(0, min(pictures, TRIED) / (4 if together else 2) - 1):
         return _why([name for name, _ in images], [name for name, _ in masks])
     best = [pair for pair, count in counts.items() if count == most]
@@ -153,10 +185,6 @@ def advice(
         for own, other in best
     )
     return f"; {lines} would give {whole} images one"
-
-
-def _first_pairs(images: list[Named], masks: list[Named], own: Pattern, other: Pattern) -> dict:
-    return other.pairs(images[:TRIED], masks, own)
 
 
 def _candidates(images: list[Named], masks: list[Named], now: Pattern) -> Iterator[tuple[str, str]]:
@@ -184,18 +212,14 @@ def _endings(images: list[Named], masks: list[Named], own: Pattern) -> list[str]
     """The patterns that masks have beside images of this pattern, the most frequent first."""
     befores = {"", *(p.split(STEM)[0] for p in _affixed([name for name, _ in masks]) if p.endswith(STEM))}
     found: Counter[str] = Counter()
-    stems: dict[str, dict[str, Path]] = {before: {} for before in befores}
-    for name, path in images:
-        stem = own.stem(name, path)
-        if stem is None:
-            continue
-        for before in befores:
-            stems[before][Pattern(before + STEM).beginning(name, stem)] = path
+    stems = {before: Pattern(before + STEM).beginnings(images, own) for before in befores}
     for name, path in masks:
         for before, beginnings in stems.items():
-            cut = next((n for n in range(len(name), 0, -1) if name[:n] in beginnings), 0)
-            if cut and beginnings[name[:cut]] != path and "/" not in name[cut:]:
-                found[f"{before}{STEM}{name[cut:]}"] += 1
+            if any(file == path for _, file in beginnings.get(name, ())):
+                continue  # in one folder a mask is named as an image too
+            _, rest = next(owners(name, path, beginnings), ("", "/"))
+            if "/" not in rest:
+                found[f"{before}{STEM}{rest}"] += 1
     return [pattern for pattern, _ in found.most_common(KINDS)]
 
 

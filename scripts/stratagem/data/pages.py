@@ -7,7 +7,7 @@ only the user knows, who is asked: read the wrong way, slices of a volume become
 from dataclasses import replace
 
 from stratagem.core.errors import DataError
-from stratagem.data.image import page_count
+from stratagem.data.image import header_of
 from stratagem.data.sample import Found, Problem, Sample, group_of, problem_of
 
 __all__ = ["with_pages"]
@@ -39,12 +39,12 @@ def with_pages(found: Found, pages: str | None, group: str | None) -> Found:
     several: list[tuple[Sample, int]] = []
     for sample in found.samples:
         try:
-            count = page_count(sample.image)
-            masks = [page_count(mask) for mask in sample.masks]
+            count = header_of(sample.image).pages
+            masks = [header_of(mask).pages for mask in sample.masks]
         except DataError as error:
             counted.problems.append(problem_of(error))
             continue
-        if count == 1 == max(masks) or (count > 1 and pages == "channels"):
+        if count == 1 == max(masks) or pages == "channels":  # a mask of several is refused when it is read
             counted.samples.append(sample)
             continue
         several.append((sample, max(count, *masks)))
@@ -52,8 +52,6 @@ def with_pages(found: Found, pages: str | None, group: str | None) -> Found:
             _take_pages(counted, sample, count, masks, group)
     if several and pages is None:
         raise _question(several, len(found.samples))
-    if several and pages == "channels":
-        counted.problems += [_page_of_a_mask(sample, count) for sample, count in several]
     return counted
 
 
@@ -85,11 +83,3 @@ def _question(several: list[tuple[Sample, int]], total: int) -> DataError:
         "`pages: samples`. If the pages of an image are its channels: `pages: channels`, and in `channels` "
         "the one or three to use.",
     )
-
-
-def _page_of_a_mask(sample: Sample, count: int) -> Problem:
-    reason = (
-        f"expected a mask of one page, but found {count}. A mask's pages are never channels: "
-        "`pages: samples` reads each with its image's page."
-    )
-    return Problem(str(sample.masks[0]), reason)

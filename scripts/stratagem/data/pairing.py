@@ -14,7 +14,7 @@ from pathlib import Path
 
 from stratagem.core.errors import DataError
 from stratagem.data.files import Listing, unread, walk
-from stratagem.data.naming import STEM, Named, Pattern, advice
+from stratagem.data.naming import STEM, Beginnings, Named, Pattern, advice, owners
 from stratagem.data.sample import Found, Problem, Sample, add, group_of, require_a_part
 
 __all__ = ["find"]
@@ -97,10 +97,13 @@ def find(
 def _take_samples(found: Found, named: _Folders, by_name: dict, pairs: dict, group, part) -> None:
     """Each image with its mask or masks as a sample, else as a problem."""
     hint = "" if by_name.keys() <= pairs.keys() else _advice(named)
+    beginnings = named.mask_name.beginnings(named.images, named.image_name)
     missing = 0
     for name, paths in sorted(by_name.items()):
         own = pairs.get(name, [])
-        further = _mask_of_another(name, paths[0], named, pairs) if named.together and not own else None
+        further = None
+        if named.together and not own:
+            further = _mask_of_another(name, paths[0], named, pairs, beginnings)
         if len(paths) > 1:
             found.problems += [Problem(str(p), f"{len(paths)} files are named `{name}`") for p in paths]
         elif further:
@@ -130,12 +133,11 @@ def _sought(name: str, image: Path, named: _Folders, count: int) -> str:
     return reason + (f"; the nearest name there is `{near[0]}`" if near else "; nothing there is named alike")
 
 
-def _mask_of_another(name: str, path: Path, named: _Folders, pairs: dict) -> str | None:
+def _mask_of_another(name: str, path: Path, named: _Folders, pairs: dict, beginnings) -> str | None:
     """In a folder of both: why a file without a mask is rather a further mask of an image; None if not."""
     family = named.mask_name.family
-    for image, other in named.images:
-        beginning = named.mask_name.beginning(image, named.image_name.stem(image, other) or "") + family
-        if family and image in pairs and other != path and name.startswith(beginning) and name not in pairs:
+    for image, rest in owners(name, path, beginnings) if family else ():
+        if rest.startswith(family) and image in pairs:
             return _further(image, named)
     return None
 
@@ -149,21 +151,21 @@ def _further(image: str, named: _Folders) -> str:
 
 def _tell_of_loose(found: Found, named: _Folders, loose: list[Named], pairs: dict, by_name: dict) -> None:
     """What files are that are no image and no mask: of another kind, a further mask, or without an image."""
-    owners = {path: _owner(name, named) for name, path in loose}
+    patterns = (named.mask_name, Pattern(STEM))
+    beginnings = [pattern.beginnings(named.images, named.image_name) for pattern in patterns]
+    owner_of = {path: _owner(name, path, beginnings) for name, path in loose}
     held: dict[str, set[str]] = defaultdict(set)
-    for name, path in loose:
-        owner = owners[path]
-        if owner:
-            held[_kind(name, *owner)].add(owner[0])
+    for image, rest in filter(None, owner_of.values()):
+        held[STEM + rest].add(image)
     paired = pairs.keys() & by_name.keys()
     kinds = {kind for kind, owned in held.items() if len(owned) >= ENOUGH and owned >= paired}
-    for name, path in loose:
-        owner = owners[path]
-        if owner and _kind(name, *owner) in kinds:
+    pictures = {path for _, path in named.images} if named.image_name.text != STEM else set()
+    for path, owner in owner_of.items():
+        if owner and STEM + owner[1] in kinds:
             continue  # every image has one: another kind of file
         if owner and owner[0] in pairs:
             found.problems.append(Problem(str(path), _further(owner[0], named), skippable=False))
-        elif named.image_name.text != STEM and path in {other for _, other in named.images}:
+        elif path in pictures:
             reason = f"its name fits neither `image_name: {named.image_name.text}` nor `mask_name`"
             found.problems.append(Problem(str(path), reason))
         else:
@@ -172,23 +174,15 @@ def _tell_of_loose(found: Found, named: _Folders, loose: list[Named], pairs: dic
         found.notes.append(f"Passed over: {len(held[kind])} files named `{kind}`, beside the masks.")
 
 
-def _owner(name: str, named: _Folders) -> tuple[str, str] | None:
-    """The image whose name a loose file's begins with, and that beginning; the longest."""
-    best = None
-    for image, path in named.images:
-        stem = named.image_name.stem(image, path)
-        if stem is None or image == name:
-            continue
-        for pattern in (named.mask_name, Pattern(STEM)):
-            beginning = pattern.beginning(image, stem)
-            rest = name[len(beginning) :]
-            if name.startswith(beginning) and (not rest or APART.match(rest)):
-                best = max(best or (image, beginning), (image, beginning), key=lambda one: len(one[1]))
-    return best
-
-
-def _kind(name: str, image: str, beginning: str) -> str:
-    return f"{STEM}{name[len(beginning) :]}"
+def _owner(name: str, path: Path, beginnings: list[Beginnings]) -> tuple[str, str] | None:
+    """The image whose name a loose file's begins with, and what follows upon it, the least; None if none."""
+    found = [
+        (image, rest)
+        for some in beginnings
+        for image, rest in owners(name, path, some)
+        if not rest or APART.match(rest)
+    ]
+    return min(found, key=lambda one: len(one[1]), default=None)
 
 
 def _are_one_folder(images: str, masks: str, mask_name: str, image_name: str) -> bool:

@@ -13,45 +13,28 @@ alone whose size or time differs. Jobs, also those on other machines, read what 
 """
 
 import hashlib
-import json
-import os
-from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
 from stratagem.core.files import write_json, write_table
 from stratagem.data.files import Files, image_files
+from stratagem.data.rows import RECORD, recorded
 from stratagem.data.sheet import sheet_files
 
 __all__ = [
     "as_indexed",
     "fingerprint",
     "found",
-    "moved",
     "names_inputs",
     "present_places",
     "record_contents",
     "remembered",
 ]
 
-RECORD, CONTENTS = "raw.json", "contents.parquet"
+CONTENTS = "contents.parquet"
 PLACES = ("images", "masks", "sheet")  # keys of a data set, in the order of its places
 COLUMNS = ["name", "size", "time"]
-
-
-@dataclass(frozen=True)
-class _Seen:
-    """The files of a data set: ``name, size, time, path``, in the order of the digest."""
-
-    table: pd.DataFrame
-
-    @property
-    def digest(self) -> str:
-        """Of names, sizes and times: 12 hexadecimal digits."""
-        rows = self.table[COLUMNS].itertuples(index=False)
-        text = "".join(f"{name}\0{size}\0{time}\n" for name, size, time in rows)
-        return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def fingerprint(*places: str, files: Files | None = None) -> str:
@@ -75,7 +58,7 @@ def fingerprint(*places: str, files: Files | None = None) -> str:
     DataError
         If a sheet cannot be read, lacks a column or has an unknown one.
     """
-    return _seen(places, files).digest
+    return _digest(_seen(places, files))
 
 
 def found(places: list[str], folder: Path, files: Files | None = None, *, record: bool = True) -> str:
@@ -97,8 +80,8 @@ def found(places: list[str], folder: Path, files: Files | None = None, *, record
     str
         12 hexadecimal digits.
     """
-    seen, said = _seen(places, files), _said(folder)
-    now = seen.digest
+    seen, said = _seen(places, files), recorded(folder)
+    now = _digest(seen)
     if now == said.get("now", said.get("files")):
         kept = said["files"]
     else:
@@ -107,9 +90,8 @@ def found(places: list[str], folder: Path, files: Files | None = None, *, record
         if contents is not None and record:
             write_table(contents, folder / CONTENTS)
     if record:
-        _write(
-            folder, said, {"places": list(places), "files": kept, "now": now, "named": names_inputs(folder)}
-        )
+        more = {"places": list(places), "files": kept, "now": now, "named": names_inputs(folder)}
+        _write(folder, said, more)
     return kept
 
 
@@ -121,7 +103,7 @@ def names_inputs(folder: Path) -> bool:
     folder : path
         Where the index and its records stand.
     """
-    said = _said(folder)
+    said = recorded(folder)
     return said.get("named", (folder / "index.parquet").is_file() and "data" not in said)
 
 
@@ -144,7 +126,7 @@ def as_indexed(data: dict, folder: Path, digest: str) -> dict:
         Else the keys as they are now. A class that was renamed has the number it had, so nothing that was
         made with the number is made anew.
     """
-    said = _said(folder)
+    said = recorded(folder)
     before = said.get("data", {})
     same = said.get("indexed_files") == digest and (folder / "index.parquet").is_file()
     return before if same and before and _numbered(before) == _numbered(data) else data
@@ -164,7 +146,7 @@ def present_places(data: dict, folder: Path) -> dict:
     -------
     dict
     """
-    places = _said(folder).get("places", [])
+    places = recorded(folder).get("places", [])
     keys = [key for key in PLACES if key in data]
     return data | (dict(zip(keys, places, strict=True)) if len(places) == len(keys) else {})
 
@@ -189,7 +171,7 @@ def remembered(places: list[str], folder: Path) -> str:
     folder : path
         Where the index and its records stand.
     """
-    said = _said(folder)
+    said = recorded(folder)
     return said["files"] if said.get("places") == list(places) and "files" in said else fingerprint(*places)
 
 
@@ -208,63 +190,36 @@ def record_contents(data: dict, indexed_as: dict, digest: str, folder: Path) -> 
         Where the index and its records stand.
     """
     places = [data[key] for key in PLACES if key in data]
-    table = _seen(places, None).table
+    table = _seen(places, None)
     hashed = table.assign(content=[_content(path) for path in table["path"]]).drop(columns="path")
     write_table(hashed, folder / CONTENTS)
     more = {"indexed": places, "indexed_files": digest, "data": indexed_as}
-    _write(folder, _said(folder), more)
+    _write(folder, recorded(folder), more)
 
 
-def moved(index: pd.DataFrame, record: Path) -> pd.DataFrame:
-    """The rows of an index with its files where they are now.
-
-    Parameters
-    ----------
-    index : DataFrame
-        With the columns ``image`` and ``masks``, or without.
-    record : path
-        ``raw.json``.
-
-    Returns
-    -------
-    DataFrame
-    """
-    said = _said(record.parent)
-    before, now = said.get("indexed", ()), said.get("places", ())
-    changes = [(old, new) for old, new in zip(before, now, strict=False) if old != new]
-    if len(before) == 1:  # a sheet, whose paths are relative to its folder
-        changes = [(os.path.dirname(old), os.path.dirname(new)) for old, new in changes]
-    if changes and "image" in index:
-        index = index.assign(image=[_there(path, changes[:1]) for path in index["image"]])
-    if changes and "masks" in index:
-        index = index.assign(
-            masks=[[_there(path, changes[::-1]) for path in paths] for paths in index["masks"]]
-        )
-    return index
-
-
-def _there(path: str, changes: list[tuple[str, str]]) -> str:
-    for old, new in changes:
-        if Path(path).is_relative_to(old):
-            return str(Path(new) / Path(path).relative_to(old))
-    return path
-
-
-def _seen(places, files: Files | None) -> _Seen:
+def _seen(places, files: Files | None) -> pd.DataFrame:
+    """The files of a data set: ``name, size, time, path``, in the order of the digest."""
     rows = []
     for place in map(Path, places):
         for name, path in (files or image_files)(place) if place.is_dir() else sheet_files(place):
             if path.is_file():  # not a broken link
                 status = path.stat()
                 rows.append((f"{name}{path.suffix}", status.st_size, status.st_mtime_ns, path))
-    return _Seen(pd.DataFrame(rows, columns=[*COLUMNS, "path"]))
+    return pd.DataFrame(rows, columns=[*COLUMNS, "path"])
 
 
-def _same_contents(seen: _Seen, record: Path) -> pd.DataFrame | None:
+def _digest(seen: pd.DataFrame) -> str:
+    """Of names, sizes and times: 12 hexadecimal digits."""
+    rows = seen[COLUMNS].itertuples(index=False)
+    text = "".join(f"{name}\0{size}\0{time}\n" for name, size, time in rows)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _same_contents(now: pd.DataFrame, record: Path) -> pd.DataFrame | None:
     """The record of contents with the times of now, if they are the same contents; else None."""
     if not record.is_file():
         return None
-    before, now = pd.read_parquet(record), seen.table
+    before = pd.read_parquet(record)
     if len(before) != len(now) or not (before[["name", "size"]] == now[["name", "size"]]).all(axis=None):
         return None
     touched = before["time"] != now["time"]
@@ -279,14 +234,6 @@ def _same_contents(seen: _Seen, record: Path) -> pd.DataFrame | None:
 def _content(path: Path) -> str:
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:32]
-
-
-def _said(folder: Path) -> dict:
-    try:
-        said = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-        return said if isinstance(said, dict) else {}
-    except (OSError, ValueError):
-        return {}
 
 
 def _write(folder: Path, said: dict, more: dict) -> None:

@@ -1,52 +1,73 @@
-"""The rows of a stored index, their files where they are now."""
+"""The rows of a stored index, their files where they are now.
 
+The call that plans the jobs records where the folders are, and the index job where they were
+(`stratagem.data.raw`). Nothing else of the package is needed to read an index, so training depends on
+no more.
+"""
+
+import json
+import os
 from pathlib import Path
 
 import pandas as pd
-import pyarrow.parquet as pq
 
-from stratagem.data.duplicates import take_print
-from stratagem.data.image import read_raw
-from stratagem.data.raw import moved
+__all__ = ["RECORD", "load", "recorded"]
 
-__all__ = ["load", "prints_of"]
+RECORD = "raw.json"
 
 
-def load(path: str | Path, columns: list[str] | None = None) -> pd.DataFrame:
-    """A stored index, its files where they are now; without the prints.
+def load(path: str | Path) -> pd.DataFrame:
+    """A stored index, its files where they are now.
 
     Parameters
     ----------
     path : path
-        ``index.parquet``; the record ``raw.json`` beside it tells where the folders are that were indexed.
-    columns : list of str, optional
-        Only these.
+        ``index.parquet``, beside its record.
 
     Returns
     -------
     DataFrame
         See `stratagem.data.index`.
     """
-    path = Path(path)
-    names = columns or [name for name in pq.read_schema(path).names if name != "print"]
-    return moved(pd.read_parquet(path, columns=names), path.with_name("raw.json"))
+    return _moved(pd.read_parquet(path), recorded(Path(path).parent))
 
 
-def prints_of(path: str | Path) -> pd.DataFrame:
-    """The prints of a stored index, to compare with those of another.
+def recorded(folder: Path) -> dict:
+    """What is recorded of the raw files beside an index; empty where nothing can be read.
 
     Parameters
     ----------
-    path : path
-        ``index.parquet``.
+    folder : path
 
     Returns
     -------
-    DataFrame
-        ``sample, print``; of an index of version 0.2, which has none, they are taken from the images.
+    dict
+        See `stratagem.data.raw`.
     """
-    if "print" in pq.read_schema(path).names:
-        return pd.read_parquet(path, columns=["sample", "print"])
-    index = load(path, ["sample", "image"])
-    prints = [take_print(read_raw(image)).as_bytes() for image in index["image"]]
-    return index[["sample"]].assign(print=prints)
+    try:
+        said = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+        return said if isinstance(said, dict) else {}
+    except (OSError, ValueError):
+        return {}
+
+
+def _moved(index: pd.DataFrame, said: dict) -> pd.DataFrame:
+    """The rows of an index with its files where they are now, by the record."""
+    before, now = said.get("indexed", ()), said.get("places", ())
+    changes = [(old, new) for old, new in zip(before, now, strict=False) if old != new]
+    if len(before) == 1:  # a sheet, whose paths are relative to its folder
+        changes = [(os.path.dirname(old), os.path.dirname(new)) for old, new in changes]
+    if changes and "image" in index:
+        index = index.assign(image=[_there(path, changes[:1]) for path in index["image"]])
+    if changes and "masks" in index:
+        index = index.assign(
+            masks=[[_there(path, changes[::-1]) for path in paths] for paths in index["masks"]]
+        )
+    return index
+
+
+def _there(path: str, changes: list[tuple[str, str]]) -> str:
+    for old, new in changes:
+        if Path(path).is_relative_to(old):
+            return str(Path(new) / Path(path).relative_to(old))
+    return path

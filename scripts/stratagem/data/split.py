@@ -50,7 +50,7 @@ def divide(index: pd.DataFrame, *, folds: int, test: float, validation: float, s
     if index["part"].notna().any():
         parts = [_own_parts(index, order, folds, validation)]
     else:
-        parts = _drawn_parts(order, folds, test, validation, _joined(index))
+        parts = _drawn_parts(order, folds, test, validation, index)
     table = pd.concat(parts, ignore_index=True)
     return index[["sample", "unit"]].merge(table, on="unit")[["sample", "fold", "part"]]
 
@@ -115,7 +115,7 @@ def _unit_signatures(index: pd.DataFrame) -> pd.Series:
 
 
 def _drawn_parts(
-    order: list[str], folds: int, test: float, validation: float, joined: str
+    order: list[str], folds: int, test: float, validation: float, index: pd.DataFrame
 ) -> list[pd.DataFrame]:
     count = len(order)
     tested = max(1, round(test * count)) if folds == 1 else -(-count // folds)
@@ -123,22 +123,22 @@ def _drawn_parts(
     if count < tested + validated + 1 or count < folds:
         raise DataError(
             expected=f"at least {max(tested + validated + 1, folds)} independent images or groups",
-            found=f"{count}{joined}",
+            found=f"{count}{_joined(index)}",
             where="config keys `split` and `folds`",
-            remedy=f"Add images, lower `folds` or the shares, or make groups smaller.{_of_copies(joined)}",
+            remedy=f"Add images, lower `folds` or the shares, or make groups smaller. {_cure(index)}",
         )
     return [_fold(order, fold, folds, tested, validated) for fold in range(folds)]
 
 
-def _of_copies(joined: str) -> str:
-    """What to do where duplicates are no copies; nothing where none joins images."""
-    if "duplicates" not in joined:
+def _cure(index: pd.DataFrame) -> str:
+    """What to do about too few units, by what made them few."""
+    if index["cluster"].is_unique:
         return (
-            " Of a few large scenes `split: {blocks: [rows, columns], gap: pixels}` makes blocks that are "
+            "Of a few large scenes `split: {blocks: [rows, columns], gap: pixels}` makes blocks that are "
             "independent units."
         )
     return (
-        " The pairs are listed in duplicates.csv, in the study's results: are they no copies, set "
+        "The pairs are listed in duplicates.csv, in the study's results: are they no copies, set "
         "`duplicates: exact`, which joins the same pixels alone, or `duplicates: off`."
     )
 
