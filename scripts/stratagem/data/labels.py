@@ -205,7 +205,7 @@ def unite(masks: list[RawMask], threshold: float | None = None) -> RawMask:
     ----------
     masks : list of RawMask
         Of one image, at least one.
-    threshold : int, or None
+    threshold : float, or None
         Of grey values; masks of 1 bit need none.
 
     Returns

@@ -130,7 +130,7 @@ def one_mask(masks: list[RawMask], size: tuple[int, int] | None, threshold: floa
         Of one image, at least one.
     size : (int, int) or None
         Height and width, in pixels, to resize to by nearest neighbour; None keeps the masks' own.
-    threshold : int, or None
+    threshold : float, or None
         Of files of one object each; see `stratagem.data.labels.unite`.
     where : path
         What an error names.
