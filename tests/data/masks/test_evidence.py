@@ -4,6 +4,7 @@ import pickle
 
 import cv2
 import numpy as np
+import pytest
 
 from stratagem.data.labels import RawMask
 from stratagem.data.masks.evidence import special, summarise
@@ -90,3 +91,35 @@ def test_an_ignored_ring_is_no_object():
     objects = _blobs(0).astype(np.uint8)
     ring = cv2.dilate(np.uint8(objects > 0), np.ones((3, 3), np.uint8)) > (objects > 0)
     assert summarise(RawMask(np.where(ring, 255, objects).astype(np.uint8))).connected
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("scattered", [False, True])
+def test_regions_are_counted_alike_one_by_one_and_at_once(monkeypatch, seed, scattered):
+    """Numbers in boxes of their own, or all over the mask: the same is said of them."""
+    rng = np.random.default_rng(seed)
+    values = (
+        rng.integers(0, 7, (40, 50)) if scattered else np.kron(rng.integers(0, 9, (4, 5)), np.ones((10, 10)))
+    )
+    mask = RawMask(values.astype(np.uint8))
+    found = []
+    for spread in (0, 10**6):
+        monkeypatch.setattr("stratagem.data.masks.evidence.SPREAD", spread)
+        found.append(summarise(mask))
+    assert found[0] == found[1]
+
+
+def test_a_large_mask_is_looked_at_where_it_is_full(monkeypatch):
+    """Its values are counted in all of it; whether they number objects is seen in the fullest window."""
+    values = np.zeros((300, 400), np.uint16)
+    for number in range(20):
+        row, column = divmod(number, 5)
+        values[200 + 12 * row : 208 + 12 * row, 300 + 12 * column : 308 + 12 * column] = number + 1
+    values[5:9, 5:9] = 30
+    whole = summarise(RawMask(values))
+    monkeypatch.setattr("stratagem.data.masks.evidence.WINDOW", 96)
+    seen = summarise(RawMask(values))
+    assert (seen.values, seen.upper, seen.frame) == (whole.values, whole.upper, whole.frame)
+    assert seen.connected is True and whole.connected is True
+    values[(values > 0) & (values < 30)] %= 4
+    assert summarise(RawMask(values)).connected is False
