@@ -32,7 +32,8 @@ LAID_OUT = {  # name: images, height, width, channels
     "1 of 20000x20000": (1, 20000, 20000, 1),
 }
 TIMED = """
-import json, resource, sys, time
+import json, re, sys, time
+from pathlib import Path
 import cv2
 cv2.setNumThreads(1)
 sys.path.insert(0, {scripts!r})
@@ -40,7 +41,10 @@ from stratagem.data.index import Wanted, build_index
 from stratagem.data.pairing import find
 start = time.perf_counter()
 {work}
-print(json.dumps([time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024]))
+seconds = time.perf_counter() - start
+# Not ru_maxrss, in which the memory of the process that started this one counts.
+peak = re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())
+print(json.dumps([seconds, int(peak[1]) / 1024]))
 """
 DECODE = """
 from stratagem.data.image import read_stored
@@ -55,9 +59,10 @@ assert len(index.table), index.problems
 PAGE = """
 from pathlib import Path
 from stratagem.report.data_page import StoredData, render
+from stratagem.study.declaration import Split
 folder = Path({folder!r})
 names = ("index.parquet", "duplicates.csv", "understood.json", "splits.parquet")
-study = {{"study": "timed", "classes": {classes!r}, "split": {{"seed": 0}}}}
+study = {{"study": "timed", "classes": {classes!r}, "split": Split().model_dump(mode="json")}}
 stored = StoredData(study, *(folder / name for name in names), folder / "problems.csv")
 start = time.perf_counter()
 render(stored, folder / "page.html")
@@ -119,7 +124,9 @@ def _measured(images: str, masks: str, classes: list[str], folder: Path, rounds:
     for _ in range(rounds):
         for name, work in ways.items():
             script = TIMED.format(scripts=SCRIPTS, work=work)
-            said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+            said = subprocess.run(
+                [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, check=True
+            )
             found[name].append(json.loads(said.stdout.splitlines()[-1]))
     return {name: tuple(map(statistics.median, zip(*ones, strict=True))) for name, ones in found.items()}
 

@@ -17,7 +17,7 @@ from stratagem.data.demo import DOMAINS
 from stratagem.data.files import walk
 from stratagem.study import preflight, stored
 from stratagem.study.call import read_call
-from stratagem.study.declaration import HELD_MB, DataSource, RunSource
+from stratagem.study.declaration import HELD_MB, DataSource, RunSource, WeightsSource
 from stratagem.study.extent import units_tested
 from stratagem.study.reading import read_study
 
@@ -56,6 +56,7 @@ DATASETS = {RESULTS: STUDY} | {
 }
 TAUGHT = [name for name, source in STUDY.sources.items() if isinstance(source, DataSource)]
 FETCHED = [name for name in STUDY.sources if name not in TAUGHT]
+SEEN = [name for name, source in STUDY.sources.items() if not isinstance(source, WeightsSource)]
 TABLES = f"{RESULTS}/report/tables"
 USED = sorted({strategy.augmentation for strategy in STUDY.strategies.values()} - {None})
 RUNS = [
@@ -84,8 +85,9 @@ wildcard_constraints:
 
 
 def targets():
-    """What a plain `snakemake` makes: the report, and every run, so that a deleted one is made again."""
-    return [f"{RESULTS}/report/report.html", *runs("model.safetensors"), *runs("evaluation.parquet")]
+    """What a plain `snakemake` makes: the report, every run, so that a deleted one is made again, and checks."""
+    apart = [f"{RESULTS}/sources/{name}/overlap.json" for name in SEEN]
+    return [f"{RESULTS}/report/report.html", *runs("model.safetensors"), *runs("evaluation.parquet"), *apart]
 
 
 def runs(name, **where):
@@ -209,6 +211,24 @@ def cost_of(source):
         return f"{RESULTS}/sources/{source}/cost.json"
     chosen = STUDY.sources[source]
     return f"{chosen.run}/cost.json" if isinstance(chosen, RunSource) else None
+
+
+def index_of_source(source):
+    """The index of the images that a source's network learned from."""
+    chosen = STUDY.sources[source]
+    return f"{RESULTS}/sources/{source}/index.parquet" if source in TAUGHT else stored.index_of(chosen.run)
+
+
+def start_of_source(source):
+    """Where paths in that index start."""
+    return "." if source in TAUGHT else str(stored.started_in(index_of_source(source)))
+
+
+def copies_in(source):
+    """The config key that says which images of a source count as copies of a test image, and its value."""
+    if source in TAUGHT:
+        return [f"sources.{source}.duplicates", STUDY.sources[source].duplicates]
+    return ["duplicates", STUDY.duplicates]
 
 
 def recipe(wildcards):

@@ -5,6 +5,41 @@ localrules:
     fetch,
 
 
+# What it makes is no input of training, so that what was trained before this rule was there stays.
+rule overlap:
+    input:
+        source=lambda wildcards: index_of_source(wildcards.source),
+        index=f"{RESULTS}/index.parquet",
+        splits=f"{RESULTS}/splits.parquet",
+    output:
+        found=f"{RESULTS}/sources/{{source}}/overlap.json",
+    log:
+        f"{RESULTS}/logs/overlap/{{source}}.log",
+        # A log, not an output: Snakemake deletes the outputs of a job that stops, and this one must stay.
+        pairs=f"{RESULTS}/sources/{{source}}/overlap.csv",
+    benchmark:
+        f"{RESULTS}/benchmarks/overlap/{{source}}.tsv"
+    wildcard_constraints:
+        source=one_of(SEEN),
+    # Before what is trained.
+    priority: 1
+    conda:
+        ENVIRONMENT
+    threads: 2
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        source=code("data.overlap", "data.rows", "core.files", script="overlap.py"),
+        source_key=lambda wildcards: f"sources.{wildcards.source}",
+        start=lambda wildcards: start_of_source(wildcards.source),
+        duplicates=lambda wildcards: copies_in(wildcards.source),
+    message:
+        "Look for test images among those of source {wildcards.source}."
+    script:
+        "../scripts/overlap.py"
+
+
 rule pretrain:
     input:
         unpack(pretrain_inputs),

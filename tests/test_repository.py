@@ -45,7 +45,7 @@ PARTS = [
 USING = ["certify", "tables"]  # stored results, whatever made them
 ABSENT = {"demo": {"input"}} | dict.fromkeys(USING, {"input", "output", "benchmark"})
 ABSENT |= dict.fromkeys(["verify", "repair"], {"output", "benchmark"})
-EXTRA = {"wildcard_constraints"}  # what a rule may say beside these
+EXTRA = {"priority", "wildcard_constraints"}  # what a rule may say beside these
 MADE = {".git", ".venv", ".venv-slurm", ".snakemake", ".ruff_cache", ".pytest_cache", ".hypothesis"}
 MADE |= {"__pycache__", ".mypy_cache", "results"}  # by tools and by the workflow, not by hand
 

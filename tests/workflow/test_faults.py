@@ -115,6 +115,32 @@ def test_touched_moved_and_renamed_data_are_the_same(raw):
     assert "nucleus" in (raw.folder / "results/tiny/data/report.html").read_text()
 
 
+def test_a_source_with_a_copy_of_a_test_image_is_refused(raw):
+    """Under another name and of another size; each of the two cures that the message names lets it pass."""
+    folders = {kind: f"web/{kind}" for kind in ("images", "masks")}
+    for kind in folders:
+        (raw.folder / folders[kind]).mkdir(parents=True)
+        with Image.open(raw.folder / f"raw/{kind}/0.png") as picture:
+            picture.transpose(Image.Transpose.ROTATE_90).save(raw.folder / folders[kind] / "other.png")
+            picture.resize((40, 32), Image.Resampling.NEAREST).save(raw.folder / folders[kind] / "copy.png")
+    web = folders | {"classes": ["background", "cell"], "resolution": "resize", "budget": {"images": 4}}
+    everything_tested = {"folds": 3, "split": {"validation": 0.2}}
+    own = {"images": "raw/images", "masks": "raw/masks", "strategies": _one(raw)} | everything_tested
+    raw.study(**own, sources={"web": web})
+    check = "results/tiny/sources/web/overlap.json"
+    said = raw.snakemake(check)
+    assert said.returncode != 0
+    assert "1 that are copies of one; the first is web/images/copy.png, of raw/images/0.png" in said.stdout
+    assert "`sources.web.duplicates: exact`" in said.stdout and "Traceback" not in said.stdout
+    assert len(pd.read_csv(raw.folder / "results/tiny/sources/web/overlap.csv")) == 1
+    raw.study(**own, sources={"web": web | {"duplicates": "exact"}})
+    assert raw.snakemake(check).returncode == 0
+    raw.study(**own, sources={"web": web})
+    for kind in folders:
+        (raw.folder / folders[kind] / "copy.png").unlink()
+    assert raw.snakemake(check).returncode == 0
+
+
 def test_a_damaged_shard_is_named(raw):
     """A shard that was cut short stops the run with its name and the cure."""
     shard = "results/tiny/resolutions/native/0.h5"

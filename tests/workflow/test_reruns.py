@@ -18,7 +18,7 @@ TABLE = [
     for named, rules in re.findall(r"^\| (`\w+\..*?) \| (.*?) \|$", SECTION, re.MULTILINE)
 ]
 STAGES = ["demo", "index", "plan", "shard", "gather", "manifest", "split"]
-STAGES += ["roundtrip", "pretrain", "train", "evaluate", "compare", "report"]
+STAGES += ["roundtrip", "overlap", "pretrain", "train", "evaluate", "compare", "report"]
 pytestmark = pytest.mark.xdist_group("workflow")
 
 

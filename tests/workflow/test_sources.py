@@ -1,5 +1,7 @@
 """Weights of a classifier, from a file to a trained strategy."""
 
+import json
+
 import pandas as pd
 import pytest
 
@@ -119,3 +121,6 @@ def test_a_run_of_another_study_is_a_source(classifier):
     assert set(fates.loc[fates["fate"] != "taken", "tensor"]) == {"head.weight", "head.bias"}
     costs = pd.read_csv(classifier.folder / "results/next/report/tables/costs.csv").set_index("strategy")
     assert costs.loc["further", "pretraining_cpu_s"] > 0
+    looked = json.loads((classifier.folder / "results/next/sources/run/overlap.json").read_text())
+    tissue = list((classifier.folder / "data/demo/tissue/images").glob("*.png"))
+    assert looked == {"duplicates": "near", "compared": len(tissue), "gone": 0}

@@ -12,6 +12,7 @@ correlation in it is below 0.5, detail that a camera's noise could make counting
 """
 
 import hashlib
+from collections.abc import Hashable, Sequence
 from typing import NamedTuple
 
 import cv2
@@ -86,7 +87,7 @@ def take_print(raw: np.ndarray) -> Print:
     return Print(_digest(raw), vector, floor)
 
 
-def pairs(samples: list[str], prints: list[Print], *, near: bool = True) -> pd.DataFrame:
+def pairs(samples: Sequence[Hashable], prints: list[Print], *, near: bool = True) -> pd.DataFrame:
     """The duplicates among some images.
 
     Near ones must correlate, hardly a block of them may differ, and where many images have something in
@@ -94,8 +95,8 @@ def pairs(samples: list[str], prints: list[Print], *, near: bool = True) -> pd.D
 
     Parameters
     ----------
-    samples : list of str
-        Names, all different.
+    samples : sequence
+        Names or numbers, all different.
     prints : list of Print
         Of the samples, in their order; from `take_print`.
     near : bool

@@ -28,6 +28,7 @@ from stratagem.study.declaration import (
     Study,
     WeightsSource,
 )
+from stratagem.study.stored import index_of, started_in
 from stratagem.transfer.origin import is_address, is_published
 
 __all__ = ["require"]
@@ -129,20 +130,19 @@ def _faults_of_run(study: Study, name: str, source: RunSource) -> Iterator[str]:
                 f"{key}: expected the network of `strategies.{user}`, {wanted}, but found {held} in "
                 f"{folder}; make `network` and `unet` the same."
             )
-    yield from _faults_of_what_was_learned(study, key, folder.resolve())
+    yield from _faults_of_what_was_learned(study, key, folder)
 
 
 def _faults_of_what_was_learned(study: Study, key: str, folder: Path) -> Iterator[str]:
     """Whether a run learned from images of this study, by the index of the study that it is of."""
-    indices = [place / "index.parquet" for place in (folder, *folder.parents[3:4])]  # of a source, of a run
-    index = next((path for path in indices if path.is_file()), None)
-    if index is None:
+    index = index_of(folder)
+    if not index.is_file():
         yield (
             f"{key}: expected the run within its study's results, which say what it learned from, but found "
-            f"no index.parquet in {indices[-1].parent}; name the run where it was made."
+            f"no index.parquet in {index.parent}; name the run where it was made."
         )
         return
-    start = next((place.parent for place in index.parents if place.name == "results"), Path.cwd())
+    start = started_in(index)
     learned = {(start / image).resolve() for image in pd.read_parquet(index, columns=["image"])["image"]}
     if _holds_any(study, learned):
         yield f"{key}: expected a run on other images, but found one on images of this study; take another."

@@ -6,12 +6,22 @@ recipe or other code, is named without training anything.
 
 import contextlib
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Expected", "changed_keys", "made_by_other_code", "stale", "told_of", "told_of_other_code"]
+__all__ = [
+    "Expected",
+    "changed_keys",
+    "index_of",
+    "made_by_other_code",
+    "stale",
+    "started_in",
+    "told_of",
+    "told_of_other_code",
+]
 
 # What older versions left out of a record, and what it then was.
 SINCE = {"training.loss": "cross-entropy-dice", "training.class_weights": "none"}
@@ -41,6 +51,39 @@ class Expected:
     def from_record(cls, record: dict[str, Any]) -> "Expected":
         """The run that `as_record` wrote."""
         return cls(**record | {"folder": Path(record["folder"])})
+
+
+def index_of(run: str | Path) -> Path:
+    """The index of the images that a stored run learned from, which is its study's or its source's.
+
+    Parameters
+    ----------
+    run : path
+        The folder of a run, or of a source that was taught.
+
+    Returns
+    -------
+    path
+        Where neither has one, that of the study, which is not there.
+    """
+    folder = Path(os.path.abspath(run))  # links stay, as their names tell the place
+    indices = [place / "index.parquet" for place in (folder, *folder.parents[3:4])]
+    return next((path for path in indices if path.is_file()), indices[-1])
+
+
+def started_in(index: str | Path) -> Path:
+    """Where the call was started that made an index: its relative paths are from there.
+
+    Parameters
+    ----------
+    index : path
+
+    Returns
+    -------
+    path
+    """
+    parents = Path(os.path.abspath(index)).parents
+    return next((place.parent for place in parents if place.name == "results"), Path.cwd())
 
 
 def stale(run: Expected, source: str) -> str | None:
