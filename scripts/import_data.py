@@ -4,27 +4,11 @@ import argparse
 import sys
 
 from stratagem.core.errors import StratagemError
-from stratagem.data.domains import divide_domains
-from stratagem.data.importer import import_coco, import_labelmaps, import_nnunet
+from stratagem.data.importers.formats import FORMATS
 
 parser = argparse.ArgumentParser(description=__doc__)
 formats = parser.add_subparsers(required=True, metavar="FORMAT")
-for name, importer, help_text, places in (
-    ("nnunet", import_nnunet, "a 2D raw data set of nnU-Net v2", {"folder": "DatasetXXX_Name"}),
-    ("coco", import_coco, "objects of COCO", {"annotations": "JSON file", "images": "folder of images"}),
-    (
-        "labelmaps",
-        import_labelmaps,
-        "label maps of Cellpose or StarDist",
-        {"images": "folder of images", "masks": "folder of masks; may be the same"},
-    ),
-    (
-        "domains",
-        divide_domains,
-        "one folder as two sheets, of dark and light background",
-        {"images": "folder of images", "masks": "folder of masks"},
-    ),
-):
+for name, (importer, help_text, places) in FORMATS.items():
     command = formats.add_parser(name, help=help_text, description=importer.__doc__.splitlines()[0])
     for place, meaning in places.items():
         command.add_argument(place, help=meaning)

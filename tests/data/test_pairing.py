@@ -422,8 +422,8 @@ def test_why_names_do_not_fit_is_said(tmp_path, images, masks, hint):
 
 
 def test_folders_of_each_sample_are_for_a_sheet(tmp_path):
-    """Images and masks in folders below each sample's own are paired by no pattern."""
-    names = [f"id{n}/{kind}/{n}.png" for n in range(3) for kind in ("images", "masks")]
+    """Images and masks in folders below each patient's own are paired by no pattern."""
+    names = [f"id{n}/{kind}/{m}.png" for n in range(3) for m in range(2) for kind in ("images", "masks")]
     found = _one(tmp_path, names, "{stem}_*")
     assert all(
         "has folders of its own, list the files in a `sheet`" in reason for _, reason, _ in found.problems

@@ -12,7 +12,7 @@ import pandas as pd
 
 from stratagem.core.errors import DataError
 from stratagem.data.image import read_image
-from stratagem.data.importer import new_folder, write_sheet
+from stratagem.data.importers.output import new_folder, write_sheet
 from stratagem.data.pairing import find
 
 __all__ = ["LIGHT", "divide_domains"]

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from stratagem.core.errors import DataError
 from stratagem.data.files import Listing, unread, walk
+from stratagem.data.layouts import advice_by_layout
 from stratagem.data.naming import STEM, Beginnings, Named, Pattern, advice, owners
 from stratagem.data.sample import Found, Problem, Sample, add, group_of, require_a_part
 
@@ -96,7 +97,7 @@ def find(
 
 def _take_samples(found: Found, named: _Folders, by_name: dict, pairs: dict, group, part) -> None:
     """Each image with its mask or masks as a sample, else as a problem."""
-    hint = "" if by_name.keys() <= pairs.keys() else _advice(named)
+    hint = "" if by_name.keys() <= pairs.keys() else _advice(named, by_name, pairs)
     beginnings = named.mask_name.beginnings(named.images, named.image_name)
     missing = 0
     for name, paths in sorted(by_name.items()):
@@ -117,7 +118,12 @@ def _take_samples(found: Found, named: _Folders, by_name: dict, pairs: dict, gro
             add(found, Sample(name, paths[0], tuple(own), group_of(name, group)), part)
 
 
-def _advice(named: _Folders) -> str:
+def _advice(named: _Folders, by_name: dict, pairs: dict) -> str:
+    """What would give the images without a mask theirs: of most, the collection's layout may tell it."""
+    if 2 * len(by_name.keys() & pairs.keys()) < len(by_name):
+        known = advice_by_layout(named.image_folder, named.mask_folder)
+        if known:
+            return known
     return advice(named.images, named.masks, named.image_name, named.mask_name, named.together)
 
 

@@ -1,0 +1,245 @@
+"""Annotations of CVAT as class masks and a sample sheet."""
+
+from abc import ABC, abstractmethod
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any
+from xml.etree.ElementTree import Element, ParseError
+
+import numpy as np
+from defusedxml import ElementTree
+from defusedxml.common import DefusedXmlException
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    Field,
+    FiniteFloat,
+    NonNegativeInt,
+    PositiveInt,
+    ValidationError,
+)
+
+from stratagem.data.importers.classes import Classes
+from stratagem.data.importers.faults import (
+    fault_of,
+    faults_of_model,
+    require_folder,
+    require_none,
+    twice,
+)
+from stratagem.data.importers.outlines import (
+    Drawing,
+    Polygon,
+    box,
+    ellipse,
+    encoded,
+    faults_of_image,
+    fits,
+    pasted,
+    write_masks,
+)
+from stratagem.data.importers.output import done, new_folder, write_study
+
+__all__ = ["import_cvat"]
+
+GROUND = ("background",)  # a label that CVAT's own masks draw as 0
+REMEDY = "Export the task once more as `CVAT for images 1.1`, and name the folder of its images."
+
+
+def _numbers(separators: str) -> Any:
+    """A text of numbers as a list of them."""
+
+    def split(text: Any) -> Any:
+        for separator in separators[1:]:
+            text = text.replace(separator, separators[0])
+        return [word.strip() for word in text.split(separators[0])]
+
+    return BeforeValidator(split)
+
+
+class _Shape(BaseModel, ABC):
+    """What was drawn on an image."""
+
+    label: str
+    z_order: int = 0
+
+    @abstractmethod
+    def outline(self, size: tuple[int, int]) -> dict:
+        """In pycocotools' own form, on an image of a height and width; ValueError where it does not fit."""
+
+
+class _Polygon(_Shape):
+    points: Annotated[Polygon, _numbers(",;")]
+
+    def outline(self, size: tuple[int, int]) -> dict:
+        return _encoded(self.points, size)
+
+
+class _Box(_Shape):
+    xtl: FiniteFloat
+    ytl: FiniteFloat
+    xbr: FiniteFloat
+    ybr: FiniteFloat
+    rotation: FiniteFloat = 0
+
+    def outline(self, size: tuple[int, int]) -> dict:
+        return _encoded(box(self.xtl, self.ytl, self.xbr, self.ybr, self.rotation), size)
+
+
+class _Ellipse(_Shape):
+    cx: FiniteFloat
+    cy: FiniteFloat
+    rx: Annotated[FiniteFloat, Field(gt=0)]
+    ry: Annotated[FiniteFloat, Field(gt=0)]
+    rotation: FiniteFloat = 0
+
+    def outline(self, size: tuple[int, int]) -> dict:
+        return _encoded(ellipse(self.cx, self.cy, self.rx, self.ry, self.rotation), size)
+
+
+class _Mask(_Shape):
+    rle: Annotated[list[NonNegativeInt], _numbers(",")]
+    left: int
+    top: int
+    width: PositiveInt
+    height: PositiveInt
+
+    def outline(self, size: tuple[int, int]) -> dict:
+        # Run lengths go row by row, and begin outside the object.
+        if sum(self.rle) != self.width * self.height:
+            raise ValueError(f"`rle` is of {sum(self.rle)} pixels, not of {self.width}x{self.height}")
+        inside = np.arange(len(self.rle)) % 2 == 1
+        return pasted(np.repeat(inside, self.rle).reshape(self.height, self.width), self.left, self.top, size)
+
+
+KINDS: dict[str, type[_Shape]] = {"polygon": _Polygon, "box": _Box, "ellipse": _Ellipse, "mask": _Mask}
+
+
+class _CvatImage(BaseModel):
+    """An image of the task; sizes in pixels."""
+
+    name: str
+    height: PositiveInt
+    width: PositiveInt
+
+
+@dataclass(frozen=True)
+class _Annotated:
+    """An image with its shapes, the last on top, and how many there are of kinds that are not drawn."""
+
+    image: _CvatImage
+    shapes: list[tuple[_Shape, dict]]
+    others: Counter[str]
+
+
+def import_cvat(annotations: str | Path, images: str | Path, out: str | Path) -> list[str]:
+    """A file of CVAT, as it exports `CVAT for images 1.1`, drawn as class masks.
+
+    Class 0 is background; the labels that are used follow in the order of the task. Polygons, boxes, ellipses
+    and masks are drawn by their `z_order`, of one order the later on top, as CVAT's own masks are. What
+    encloses nothing (points, lines), cuboids and skeletons are left out.
+
+    Parameters
+    ----------
+    annotations : path
+        The XML file.
+    images : path
+        The folder that its images' names are relative to.
+    out : path
+        The folder to make.
+
+    Returns
+    -------
+    list of str
+        What was done, in sentences.
+
+    Raises
+    ------
+    DataError
+        Listing every fault; also if `out` exists and is no empty folder.
+    """
+    annotations, images = Path(annotations), Path(images)
+    root = _parsed(annotations)
+    require_folder(images)
+    faults: list[str] = []
+    found = [one for element in root.iter("image") if (one := _read(element, images, faults)) is not None]
+    faults += twice("image name", [str(PurePosixPath(one.image.name).with_suffix("")) for one in found])
+    classes = Classes.of(_labels(root, found), GROUND, (), faults)
+    require_none(faults, "a file of CVAT without faults", annotations, REMEDY)
+    drawings = (_drawing(one, images, classes) for one in found)
+    with new_folder(out) as (made, final):
+        rows, unseen = write_masks(drawings, made, final)
+        write_study(made, out, rows, classes.names, classes.labels)
+    return done(rows, out) + _notes(found, unseen)
+
+
+def _parsed(path: Path) -> Element:
+    """The file's root; entities, by which a small file becomes a large one or reads another, are refused."""
+    try:
+        root = ElementTree.parse(path).getroot()
+    except OSError as error:
+        faults = [f"none that can be read ({error.strerror})"]
+    except (ParseError, DefusedXmlException) as error:
+        faults = [f"one that cannot be read ({error})"]
+    else:
+        if root is not None and root.tag == "annotations" and root.find("track") is None:
+            return root
+        tracks = root is not None and root.tag == "annotations"
+        faults = ["tracks of a video" if tracks else "an XML file of another kind"]
+    raise fault_of(faults, "a file of `CVAT for images 1.1`", path, REMEDY)
+
+
+def _labels(root: Element, found: list[_Annotated]) -> list[str]:
+    """The labels that are used, in the order of the task."""
+    used = {shape.label for one in found for shape, _ in one.shapes}
+    named = [name.text for name in root.iterfind("meta//label/name") if name.text in used]
+    return list(dict.fromkeys([*filter(None, named), *sorted(used)]))
+
+
+def _read(element: Element, folder: Path, faults: list[str]) -> _Annotated | None:
+    """An image and its shapes; their faults are added to the others."""
+    try:
+        image = _CvatImage.model_validate(element.attrib)
+    except ValidationError as error:
+        faults += [f"image {element.get('name')!r}: {fault}" for fault in faults_of_model(error)]
+        return None
+    name = PurePosixPath(image.name)
+    if not name.name or name.is_absolute() or ".." in name.parts:
+        faults.append(f"image {image.name!r} is no path below the image folder")
+        return None
+    faults += faults_of_image(folder / name, (image.height, image.width))
+    shapes, others = [], Counter(shape.tag for shape in element if shape.tag not in KINDS)
+    for number, shape in enumerate(one for one in element if one.tag in KINDS):
+        try:
+            known = KINDS[shape.tag].model_validate(shape.attrib)
+            shapes.append((known, known.outline((image.height, image.width))))
+        except ValidationError as error:
+            faults += [f"{image.name}: shape {number}, {fault}" for fault in faults_of_model(error)]
+        except ValueError as error:
+            faults.append(f"{image.name}: shape {number}, {shape.tag}: {error}")
+    return _Annotated(image, sorted(shapes, key=lambda one: one[0].z_order), others)
+
+
+def _encoded(polygon: list[float], size: tuple[int, int]) -> dict:
+    if not fits([polygon], size):
+        raise ValueError("the outline does not fit the image's size")
+    return encoded([polygon], size)
+
+
+def _drawing(one: _Annotated, folder: Path, classes: Classes) -> Drawing:
+    objects = [(outline, classes.values[shape.label]) for shape, outline in one.shapes]
+    mask = PurePosixPath(one.image.name).with_suffix(".png")
+    return Drawing(folder / one.image.name, mask, (one.image.height, one.image.width), objects)
+
+
+def _notes(found: list[_Annotated], unseen: int) -> list[str]:
+    """What was left out, or is empty."""
+    left = sum((one.others for one in found), Counter())
+    empty = sum(not one.shapes for one in found)
+    notes = [f"Left out: {count} of <{kind}>, which are not drawn." for kind, count in left.items()]
+    if empty:
+        notes.append(f"All background: {empty} images without an object.")
+    if unseen:
+        notes.append(f"Too small to hold a pixel: {unseen} outlines.")
+    return notes

@@ -1,0 +1,210 @@
+"""Files of labelme as class masks and a sample sheet."""
+
+import base64
+import binascii
+import io
+import math
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath, PureWindowsPath
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+from pydantic import BaseModel, FiniteFloat, PositiveInt
+
+from stratagem.core.errors import DataError
+from stratagem.data.files import walk
+from stratagem.data.image import header_of
+from stratagem.data.importers.classes import Classes
+from stratagem.data.importers.faults import read_json, require_folder, require_none, sentence, twice
+from stratagem.data.importers.outlines import (
+    Drawing,
+    box,
+    ellipse,
+    encoded,
+    faults_of_image,
+    fits,
+    pasted,
+    write_masks,
+)
+from stratagem.data.importers.output import done, new_folder, write_study
+
+__all__ = ["import_labelme"]
+
+GROUND, IGNORED = ("_background_", "background"), ("__ignore__",)  # labels that labelme's own export knows
+REMEDY = "Mend the files in labelme, or move those away that are not its own."
+
+
+class _Shape(BaseModel):
+    """What was drawn on an image; points are x and y."""
+
+    label: str
+    points: list[tuple[FiniteFloat, FiniteFloat]]
+    shape_type: str | None = None
+    mask: str | None = None
+
+    @property
+    def kind(self) -> str:
+        """What it is; old files do not say it of polygons."""
+        return self.shape_type or "polygon"
+
+
+class _File(BaseModel):
+    """The parts of a file that are read."""
+
+    shapes: list[_Shape]
+    imagePath: str
+    imageHeight: PositiveInt | None = None
+    imageWidth: PositiveInt | None = None
+
+    @property
+    def size(self) -> tuple[int, int] | None:
+        """Height and width, where they are said."""
+        both = self.imageHeight, self.imageWidth
+        return None if both[0] is None or both[1] is None else (both[0], both[1])
+
+
+@dataclass(frozen=True)
+class _Labelled:
+    """An image with its shapes."""
+
+    source: Path
+    image: Path
+    shapes: list[_Shape]
+
+
+def import_labelme(folder: str | Path, out: str | Path) -> list[str]:
+    """A folder of labelme's JSON files, an image each, drawn as class masks.
+
+    Class 0 is background; the labels follow by the alphabet. Polygons, rectangles, circles and masks are
+    drawn in the order of the file, the last on top, as labelme's own export does; `__ignore__` counts in no
+    loss and no metric. What encloses nothing (points, lines) is left out.
+
+    Parameters
+    ----------
+    folder : path
+        Searched with its subfolders; each file's `imagePath` starts where the file is.
+    out : path
+        The folder to make.
+
+    Returns
+    -------
+    list of str
+        What was done, in sentences.
+
+    Raises
+    ------
+    DataError
+        Listing every fault; also if `out` exists and is no empty folder.
+    """
+    folder = Path(folder)
+    require_folder(folder)
+    faults: list[str] = []
+    labelled = [one for path in _files(folder) if (one := _read(path, faults)) is not None]
+    faults += twice("image", [str(one.image.resolve()) for one in labelled])
+    used = {shape.label for one in labelled for shape in one.shapes if shape.kind in OUTLINES}
+    classes = Classes.of(sorted(used), GROUND, IGNORED, faults)
+    require_none(faults, "files of labelme without faults", folder, REMEDY)
+    drawings = (_drawing(one, folder, classes) for one in labelled)
+    with new_folder(out) as (made, final):
+        rows, unseen = write_masks(drawings, made, final)
+        write_study(made, out, rows, classes.names, classes.labels)
+    return done(rows, out) + _notes(labelled, unseen, folder)
+
+
+def _files(folder: Path) -> list[Path]:
+    return [path for path in walk(folder).others if path.suffix.lower() == ".json"]
+
+
+def _read(path: Path, faults: list[str]) -> _Labelled | None:
+    """What a file says; its faults are added to the others."""
+    try:
+        said = read_json(_File, path, REMEDY)
+    except DataError as error:
+        faults.append(sentence(error))
+        return None
+    image = path.parent / PureWindowsPath(said.imagePath).as_posix()
+    own = [f"{path}: {fault}" for fault in faults_of_image(image, said.size)]
+    if not own:
+        size = _size(image)
+        for number, shape in enumerate(said.shapes):
+            own += [f"{path}: shapes.{number}: {fault}" for fault in _faults_of_shape(shape, size)]
+    faults += own
+    return _Labelled(path, image, said.shapes)
+
+
+def _size(image: Path) -> tuple[int, int]:
+    header = header_of(image)
+    return header.height, header.width
+
+
+def _faults_of_shape(shape: _Shape, size: tuple[int, int]) -> list[str]:
+    """Why a shape cannot be drawn."""
+    if shape.kind not in OUTLINES:
+        return []
+    enough = 3 if shape.kind == "polygon" else 2
+    if len(shape.points) < enough or (shape.kind != "polygon" and len(shape.points) > enough):
+        return [f"a {shape.kind} of {len(shape.points)} points"]
+    if not fits([[value for point in shape.points for value in point]], size):
+        return [f"a {shape.kind} that does not fit the image's size"]
+    try:
+        OUTLINES[shape.kind](shape, size)
+    except (ValueError, OSError, binascii.Error, UnidentifiedImageError):
+        return [f"a {shape.kind} that cannot be read"]
+    return []
+
+
+def _polygon(shape: _Shape, size: tuple[int, int]) -> dict:
+    return encoded([[value for point in shape.points for value in point]], size)
+
+
+def _rectangle(shape: _Shape, size: tuple[int, int]) -> dict:
+    (x, y), (other_x, other_y) = shape.points
+    return encoded([box(min(x, other_x), min(y, other_y), max(x, other_x), max(y, other_y))], size)
+
+
+def _circle(shape: _Shape, size: tuple[int, int]) -> dict:
+    middle, edge = shape.points
+    radius = math.dist(middle, edge)
+    return encoded([ellipse(*middle, radius, radius)], size)
+
+
+def _mask(shape: _Shape, size: tuple[int, int]) -> dict:
+    with Image.open(io.BytesIO(base64.b64decode(shape.mask or "", validate=True))) as image:
+        part = np.array(image)
+    if part.ndim != 2:
+        raise ValueError("a mask of colours")
+    left, top = (round(value) for value in shape.points[0])
+    return pasted(part > 0, left, top, size)
+
+
+OUTLINES = {"polygon": _polygon, "rectangle": _rectangle, "circle": _circle, "mask": _mask}
+
+
+def _drawing(one: _Labelled, folder: Path, classes: Classes) -> Drawing:
+    size = _size(one.image)
+    objects = [
+        (OUTLINES[shape.kind](shape, size), classes.values[shape.label])
+        for shape in one.shapes
+        if shape.kind in OUTLINES
+    ]
+    mask = PurePosixPath(one.source.relative_to(folder).as_posix()).with_suffix(".png")
+    return Drawing(one.image, mask, size, objects)
+
+
+def _notes(labelled: list[_Labelled], unseen: int, folder: Path) -> list[str]:
+    """What was left out, or is empty."""
+    left = Counter(shape.kind for one in labelled for shape in one.shapes if shape.kind not in OUTLINES)
+    empty = sum(not any(shape.kind in OUTLINES for shape in one.shapes) for one in labelled)
+    known = {one.image.resolve() for one in labelled}
+    without = sum(path.resolve() not in known for _, path in walk(folder).images)
+    notes = [
+        f"Left out: {count} shapes of kind {kind}, which enclose nothing." for kind, count in left.items()
+    ]
+    if empty:
+        notes.append(f"All background: {empty} images without an object.")
+    if without:
+        notes.append(f"Left out: {without} images without a JSON file.")
+    if unseen:
+        notes.append(f"Too small to hold a pixel: {unseen} outlines.")
+    return notes
