@@ -51,7 +51,11 @@ def test_a_module_counts_with_all_it_imports_at_any_depth():
 def test_config_and_errors_are_left_out():
     """Their effect arrives as params, or is what is said."""
     found = modules("runs.train")
-    assert not [name for name in found if name.startswith(("core.errors", "study.", "data.masks.question"))]
+    assert not [
+        name
+        for name in found
+        if name.startswith(("core.errors", "study.", "data.layouts", "data.masks.question"))
+    ]
     assert "data.masks.encoding" in modules("data.index")
 
 

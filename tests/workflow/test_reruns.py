@@ -122,7 +122,7 @@ def test_a_changed_module_fetches_weights_again_where_the_table_says_so(clone):
 
 def test_modules_left_out_of_the_digest_are_those_whose_effect_arrives_as_params():
     """What reruns nothing by itself is named in one place."""
-    assert LEFT_OUT == ("core.errors", "data.masks.question", "study.")
+    assert LEFT_OUT == ("core.errors", "data.layouts", "data.masks.question", "study.")
 
 
 def test_a_changed_strategy_reruns_that_strategy_alone(finished):

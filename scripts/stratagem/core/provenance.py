@@ -21,7 +21,7 @@ from pathlib import Path
 __all__ = ["LEFT_OUT", "behaviour", "modules", "sources"]
 
 PACKAGE = Path(__file__).parents[1]
-LEFT_OUT = ("core.errors", "data.masks.question", "study.")  # a name, or all that begin so
+LEFT_OUT = ("core.errors", "data.layouts", "data.masks.question", "study.")  # a name, or all that begin so
 LOGGERS = {"log", "logging"}
 NAMED = re.compile(r'"(stratagem\.[\w.]+:\w+)"')  # a function that a table names, to import it when needed
 LEFT_UNWRITTEN = {"kind", "ctx"}  # u"" or "", and whether a name is read or set: no behaviour of their own

@@ -5,9 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from stratagem.data.files import IMPORT
-from stratagem.data.importers import voc
-from stratagem.data.importers.folders import is_sample
+from stratagem.data.files import IMPORT, walk
 
 __all__ = ["LAYOUTS", "Layout", "advice_by_layout"]
 
@@ -48,11 +46,15 @@ def _is_nnunet(folder: Path) -> bool:
 
 
 def _is_voc(folder: Path) -> bool:
-    return (folder / voc.IMAGES).is_dir() and (folder / voc.MASKS).is_dir()
+    return (folder / "JPEGImages").is_dir() and (folder / "SegmentationClass").is_dir()
 
 
 def _holds_samples(folder: Path) -> bool:
-    return any(is_sample(path) for path in folder.iterdir() if path.is_dir())
+    return any(_is_sample(path) for path in folder.iterdir() if (path / "masks").is_dir())
+
+
+def _is_sample(folder: Path) -> bool:
+    return (folder / "images").is_dir() and len(walk(folder / "images").images) == 1
 
 
 def _is_cityscapes(folder: Path) -> bool:

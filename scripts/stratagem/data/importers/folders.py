@@ -7,7 +7,7 @@ from stratagem.data.files import walk
 from stratagem.data.importers.faults import require_folder, require_none
 from stratagem.data.importers.output import done, new_folder, write_study
 
-__all__ = ["import_folders", "is_sample"]
+__all__ = ["import_folders"]
 
 IMAGES, MASKS = "images", "masks"
 REMEDY = "Mend those folders, or move them away."
@@ -51,11 +51,6 @@ def import_folders(folder: str | Path, out: str | Path) -> list[str]:
         write_study(made, out, rows, ["background", "object"], {"encoding": "instances"})
     left = [f"Left out: {unlabelled} samples without a mask."] if unlabelled else []
     return done(rows, out) + left
-
-
-def is_sample(folder: Path) -> bool:
-    """Whether a folder is one of a sample: a folder with one image, and a folder of its masks."""
-    return len(_files(folder / IMAGES)) == 1 and (folder / MASKS).is_dir()
 
 
 def _samples(folder: Path) -> Iterator[Path]:

@@ -13,7 +13,7 @@ from stratagem.data.importers.faults import require_folder, require_none, senten
 from stratagem.data.importers.output import done, new_folder, write_study
 from stratagem.data.labels import IGNORE, read_mask
 
-__all__ = ["IMAGES", "MASKS", "import_voc"]
+__all__ = ["import_voc"]
 
 IMAGES, MASKS, COLOURS = "JPEGImages", "SegmentationClass", "labelmap.txt"
 OWN = ["background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow"]
