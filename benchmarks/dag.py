@@ -1,12 +1,12 @@
 """How long does a call think before its first job, beside a bare Snakefile of the same jobs?
 
-    python benchmarks/dag.py [--pairs 20000 100000] [--runs 1000 5000] [--rounds 3]
+    python benchmarks/dag.py [--pairs 20000 100000] [--bytes 1] [--runs 1000 5000] [--rounds 3]
 
 Two tables of seconds of whole processes, median of the rounds, the ways in turn.
 
-The first: a study of six strategies on so many pairs of images and masks (files of one byte, which planning
-does not open): `snakemake -n`, the start of one job of it as a cluster starts it, and the walk of the folders
-alone.
+The first: a study of six strategies on so many pairs of images and masks, files of so many bytes:
+`snakemake -n`, which opens none of them; the same where every image has a new time, so that its content is
+read and compared; the start of one job as a cluster starts it; and the walk of the folders alone.
 
 The second: a study of so many runs (five seeds a strategy), none of them made: `snakemake -n` of ours, and of
 a bare Snakefile with rules of the same names, inputs and outputs, without params, resources or a study.
@@ -90,40 +90,51 @@ def main() -> None:
     """Print both tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pairs", type=int, nargs="*", default=[20_000, 100_000])
+    parser.add_argument("--bytes", type=int, default=1)
     parser.add_argument("--runs", type=int, nargs="*", default=[1_000, 5_000])
     parser.add_argument("--rounds", type=int, default=3)
     given = parser.parse_args()
-    print("| pairs | snakemake -n | start of a job | walk alone |\n| --- | --- | --- | --- |")
+    print("| pairs | snakemake -n | all images touched | start of a job | walk alone |")
+    print("| --- | --- | --- | --- | --- |")
     for pairs in given.pairs:
         with tempfile.TemporaryDirectory() as folder:
-            print(_row(pairs, _of_pairs(Path(folder), pairs, given.rounds)), flush=True)
-    print("\n| runs | snakemake -n | bare Snakefile | ratio |\n| --- | --- | --- | --- |")
+            print(_row(pairs, _of_pairs(Path(folder), pairs, given.bytes, given.rounds)), flush=True)
+    if given.runs:
+        print("\n| runs | snakemake -n | bare Snakefile | ratio |\n| --- | --- | --- | --- |")
     for runs in given.runs:
         with tempfile.TemporaryDirectory() as folder:
             ours, bare = _of_runs(Path(folder), runs, given.rounds)
             print(f"{_row(runs, (ours, bare))} {ours / bare:.2f} |", flush=True)
 
 
-def _of_pairs(folder: Path, pairs: int, rounds: int) -> tuple[float, ...]:
-    """Seconds of a dry run, of a job's start, and of the walk."""
+def _of_pairs(folder: Path, pairs: int, size: int, rounds: int) -> tuple[float, ...]:
+    """Seconds of a dry run, of one with touched images, of a job's start, and of the walk."""
     from stratagem.data import raw
 
     for kind in ("images", "masks"):
         (folder / kind).mkdir()
         for number in range(pairs):
-            (folder / kind / f"{number}.png").write_bytes(b"0")
+            (folder / kind / f"{number}.png").write_bytes(b"0" * size)
     strategies = {"baseline" if not number else f"s{number}": {"resolution": "native"} for number in range(6)}
-    _checkout(folder, STUDY | {"images": "images", "masks": "masks", "strategies": strategies})
+    study = STUDY | {"images": "images", "masks": "masks", "strategies": strategies}
+    _checkout(folder, study)
     os.chdir(folder)
-    raw.found(["images", "masks"], folder / "results" / "big")  # as the call that starts it does
-    ours = _snakemake("-n", "--quiet", "all")
+    root = folder / "results" / "big"
+    digest = raw.found(["images", "masks"], root)  # as the call that starts it does
+    raw.record_contents(study, study, digest, root)  # as the index job does
+    dry = _snakemake("-n", "--quiet", "all")
     job = _snakemake("--mode", "subprocess", "--quiet", "all", "--force", "--allowed-rules", "split", "-n")
     walk = [
         sys.executable,
         "-c",
         "from stratagem.data.raw import fingerprint; fingerprint('images', 'masks')",
     ]
-    return _medians(rounds, folder, ours, job, walk)
+    untouched, start, alone = _medians(rounds, folder, dry, job, walk)
+    for path in (folder / "images").iterdir():
+        os.utime(path, ns=(1, 1))
+    (touched,) = _medians(rounds, folder, dry)  # a dry run writes down nothing: each of them reads the files
+    assert raw.found(["images", "masks"], root, record=False) == digest
+    return untouched, touched, start, alone
 
 
 def _of_runs(folder: Path, runs: int, rounds: int) -> tuple[float, ...]:

@@ -20,6 +20,13 @@ def test_objects_in_strips_are_those_at_once(monkeypatch, part, share):
         np.testing.assert_array_equal(count_values(mask), np.bincount(mask.ravel(), minlength=256))
 
 
+def test_counts_are_exact_beyond_what_float32_counts():
+    """Of more than 2^24 pixels of one value, and one pixel besides."""
+    mask = np.zeros((4097, 4097), np.uint8)
+    mask[-1, -1] = 9
+    assert count_values(mask)[[0, 9]].tolist() == [4097**2 - 1, 1]
+
+
 def test_what_is_not_there_is_no_object():
     """Also in more than one strip."""
     assert count_objects(np.zeros((4, 5), np.uint8), 3) == 0

@@ -36,8 +36,9 @@ def count_values(mask: np.ndarray) -> np.ndarray:
     ----------
     mask : uint8, (H, W)
     """
-    counts = [np.bincount(part.ravel(), minlength=256) for part in strips(mask)]
-    return np.sum(counts, axis=0)
+    # OpenCV counts in float32, which is exact up to the pixels of a strip; NumPy would copy to int64 first.
+    counts = [cv2.calcHist([np.ascontiguousarray(part)], [0], None, [256], [0, 256]) for part in strips(mask)]
+    return np.sum(counts, axis=0).astype(np.int64).ravel()
 
 
 def count_objects(mask: np.ndarray, value: int) -> int:

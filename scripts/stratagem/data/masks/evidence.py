@@ -20,7 +20,7 @@ from skimage.measure import label
 
 from stratagem.data.image import reduced
 from stratagem.data.labels import RawMask, colour_codes, colour_name
-from stratagem.data.objects import strips
+from stratagem.data.objects import count_values, strips
 
 __all__ = [
     "FULL_BYTE",
@@ -270,11 +270,11 @@ def _most(codes: np.ndarray, counts: np.ndarray) -> Counts:
 
 def _counted(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Distinct codes and their pixels; many are counted by their runs along the rows, which masks have."""
-    codes = codes.ravel()
     if codes.dtype in (np.uint8, np.uint16):
-        counts = np.bincount(codes)
+        counts = count_values(codes) if codes.dtype == np.uint8 else np.bincount(codes.ravel())
         found = np.flatnonzero(counts)
         return found, counts[found]
+    codes = codes.ravel()
     starts = np.flatnonzero(np.diff(codes, prepend=codes[0] - 1 if codes[0] else 1))
     lengths = np.diff(starts, append=len(codes))
     found, places = np.unique(codes[starts], return_inverse=True)
