@@ -87,9 +87,15 @@ def test_what_is_not_drawn_is_counted(tmp_path):
 def test_every_fault_is_in_one_error(tmp_path):
     """Images that are missing or of another size, outlines that are none, run lengths that fall short."""
     more = '<image name="no.png" width="8" height="6"/><image name="a.png" width="9" height="6"/>'
-    more += '<image name="../a.png" width="8" height="6"/><image name="b.png" width="x" height="6"/>'
+    save(picture(), tmp_path / "images" / "c.png")
+    more += (
+        '<image name="c.png" width="8" height="6"/>' * 2
+        + '<image name="../a.png" width="8" height="6"/><image name="b.png" width="x" height="6"/>'
+    )
     short = '<mask label="cell" rle="1, 2" left="0" top="0" width="3" height="2"/>'
+    large = '<mask label="cell" rle="0, 900000000000" left="0" top="0" width="9000000" height="100000"/>'
     shapes = [_polygon(points="1,1;2,2"), _polygon(points="1,1;9999,2;3,3"), _polygon(points="a,b"), short]
+    shapes.append(large)
     shapes += [_box("cell", ("nan", 0, 1, 1)), '<ellipse label="cell" cx="1" cy="1" rx="0" ry="1"/>']
     refused(
         lambda: import_cvat(*_cvat(tmp_path, *shapes, more=more), tmp_path / "out"),
@@ -101,9 +107,10 @@ def test_every_fault_is_in_one_error(tmp_path):
         "a.png: shape 1, polygon: the outline does not fit the image's size",
         "a.png: shape 2, points.0: ",
         "a.png: shape 3, mask: `rle` is of 3 pixels, not of 3x2",
-        "a.png: shape 4, xtl: ",
-        "a.png: shape 5, rx: ",
-        "image name 'a' is given 2 times",
+        "a.png: shape 4, mask: it is larger than the image",
+        "a.png: shape 5, xtl: ",
+        "a.png: shape 6, rx: ",
+        "image name 'c' is given 2 times",
         out=tmp_path / "out",
     )
 

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import zlib
 
 import numpy as np
 import pytest
@@ -111,7 +112,7 @@ def test_every_fault_is_in_one_error(tmp_path):
     write_json({"images": []}, folder / "other.json")
     _labelme(folder, "gone", ("polygon", "cell", SQUARE), imagePath="no.png")
     _labelme(folder, "large", ("polygon", "cell", SQUARE), imageHeight=99)
-    _labelme(folder, "twin", ("polygon", "cell", SQUARE), imagePath="large.png", imageHeight=None)
+    _labelme(folder, "twin", ("polygon", "cell", SQUARE), imagePath="two.png")
     _labelme(folder, "two", ("polygon", "cell", SQUARE[:2]), ("rectangle", "cell", SQUARE))
     _labelme(
         folder, "far", ("polygon", "cell", [[0, 0], [1e9, 0], [0, 9]]), ("mask", "cell", [[0, 0], [1, 1]])
@@ -121,13 +122,27 @@ def test_every_fault_is_in_one_error(tmp_path):
         "other.json: expected a JSON file with shapes, imagePath",
         "no.png is missing",
         "large.png is 6x8 (height x width), not 99x8 as declared",
-        f"image '{folder / 'large.png'}' is given 2 times",
+        f"image '{folder / 'two.png'}' is given 2 times",
         "two.json: shapes.0: a polygon of 2 points; ",
         "two.json: shapes.1: a rectangle of 4 points; ",
         "far.json: shapes.0: a polygon that does not fit the image's size",
         "far.json: shapes.1: a mask that cannot be read",
         out=out,
     )
+
+
+def test_a_mask_that_claims_to_be_huge_is_a_fault(tmp_path):
+    """A few bytes of PNG may declare more pixels than memory holds."""
+    file = io.BytesIO()
+    Image.new("1", (2, 2)).save(file, "PNG")
+    data = bytearray(file.getvalue())
+    data[16:24] = (60000).to_bytes(4, "big") * 2
+    data[29:33] = zlib.crc32(data[12:29]).to_bytes(4, "big")
+    path = _labelme(tmp_path / "in", "a", ("mask", "cell", [[2, 1], [4, 2]]))
+    mask = base64.b64encode(data).decode()
+    path.write_text(path.read_text().replace('"flags": {}}]', f'"mask": "{mask}"}}]'))
+    out = tmp_path / "out"
+    refused(lambda: import_labelme(tmp_path / "in", out), "shapes.0: a mask that cannot be read", out=out)
 
 
 @pytest.mark.parametrize("shapes", [[], [("line", "cell", [[0, 0], [3, 3]])]])

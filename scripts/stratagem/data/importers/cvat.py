@@ -106,6 +106,8 @@ class _Mask(_Shape):
     height: PositiveInt
 
     def outline(self, size: tuple[int, int]) -> dict:
+        if self.width > size[1] or self.height > size[0]:
+            raise ValueError("it is larger than the image")
         # Run lengths go row by row, and begin outside the object.
         if sum(self.rle) != self.width * self.height:
             raise ValueError(f"`rle` is of {sum(self.rle)} pixels, not of {self.width}x{self.height}")
@@ -122,6 +124,11 @@ class _CvatImage(BaseModel):
     name: str
     height: PositiveInt
     width: PositiveInt
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width."""
+        return self.height, self.width
 
 
 @dataclass(frozen=True)
@@ -208,12 +215,15 @@ def _read(element: Element, folder: Path, faults: list[str]) -> _Annotated | Non
     if not name.name or name.is_absolute() or ".." in name.parts:
         faults.append(f"image {image.name!r} is no path below the image folder")
         return None
-    faults += faults_of_image(folder / name, (image.height, image.width))
+    own = faults_of_image(folder / name, image.size)
+    if own:
+        faults += own
+        return None
     shapes, others = [], Counter(shape.tag for shape in element if shape.tag not in KINDS)
     for number, shape in enumerate(one for one in element if one.tag in KINDS):
         try:
             known = KINDS[shape.tag].model_validate(shape.attrib)
-            shapes.append((known, known.outline((image.height, image.width))))
+            shapes.append((known, known.outline(image.size)))
         except ValidationError as error:
             faults += [f"{image.name}: shape {number}, {fault}" for fault in faults_of_model(error)]
         except ValueError as error:
@@ -230,7 +240,7 @@ def _encoded(polygon: list[float], size: tuple[int, int]) -> dict:
 def _drawing(one: _Annotated, folder: Path, classes: Classes) -> Drawing:
     objects = [(outline, classes.values[shape.label]) for shape, outline in one.shapes]
     mask = PurePosixPath(one.image.name).with_suffix(".png")
-    return Drawing(folder / one.image.name, mask, (one.image.height, one.image.width), objects)
+    return Drawing(folder / one.image.name, mask, one.image.size, objects)
 
 
 def _notes(found: list[_Annotated], unseen: int) -> list[str]:

@@ -1,7 +1,6 @@
 """Files of labelme as class masks and a sample sheet."""
 
 import base64
-import binascii
 import io
 import math
 from collections import Counter
@@ -9,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from pydantic import BaseModel, FiniteFloat, PositiveInt
 
 from stratagem.core.errors import DataError
@@ -66,11 +65,13 @@ class _File(BaseModel):
 
 @dataclass(frozen=True)
 class _Labelled:
-    """An image with its shapes."""
+    """An image with its labels and outlines, and how many shapes there are that enclose nothing."""
 
     source: Path
     image: Path
-    shapes: list[_Shape]
+    size: tuple[int, int]
+    objects: list[tuple[str, dict]]
+    others: Counter[str]
 
 
 def import_labelme(folder: str | Path, out: str | Path) -> list[str]:
@@ -102,7 +103,7 @@ def import_labelme(folder: str | Path, out: str | Path) -> list[str]:
     faults: list[str] = []
     labelled = [one for path in _files(folder) if (one := _read(path, faults)) is not None]
     faults += twice("image", [str(one.image.resolve()) for one in labelled])
-    used = {shape.label for one in labelled for shape in one.shapes if shape.kind in OUTLINES}
+    used = {label for one in labelled for label, _ in one.objects}
     classes = Classes.of(sorted(used), GROUND, IGNORED, faults)
     require_none(faults, "files of labelme without faults", folder, REMEDY)
     drawings = (_drawing(one, folder, classes) for one in labelled)
@@ -125,37 +126,38 @@ def _read(path: Path, faults: list[str]) -> _Labelled | None:
         return None
     image = path.parent / PureWindowsPath(said.imagePath).as_posix()
     own = [f"{path}: {fault}" for fault in faults_of_image(image, said.size)]
-    if not own:
-        size = _size(image)
-        for number, shape in enumerate(said.shapes):
-            own += [f"{path}: shapes.{number}: {fault}" for fault in _faults_of_shape(shape, size)]
-    faults += own
-    return _Labelled(path, image, said.shapes)
-
-
-def _size(image: Path) -> tuple[int, int]:
+    if own:
+        faults += own
+        return None
     header = header_of(image)
-    return header.height, header.width
+    found = _Labelled(path, image, (header.height, header.width), [], Counter())
+    for number, shape in enumerate(said.shapes):
+        if shape.kind not in OUTLINES:
+            found.others[shape.kind] += 1
+            continue
+        try:
+            found.objects.append((shape.label, _outline(shape, found.size)))
+        except (ValueError, OSError, Image.DecompressionBombError) as error:
+            why = str(error) if type(error) is ValueError else "that cannot be read"
+            faults.append(f"{path}: shapes.{number}: a {shape.kind} {why}")
+    return found
 
 
-def _faults_of_shape(shape: _Shape, size: tuple[int, int]) -> list[str]:
-    """Why a shape cannot be drawn."""
-    if shape.kind not in OUTLINES:
-        return []
-    enough = 3 if shape.kind == "polygon" else 2
-    if len(shape.points) < enough or (shape.kind != "polygon" and len(shape.points) > enough):
-        return [f"a {shape.kind} of {len(shape.points)} points"]
-    if not fits([[value for point in shape.points for value in point]], size):
-        return [f"a {shape.kind} that does not fit the image's size"]
-    try:
-        OUTLINES[shape.kind](shape, size)
-    except (ValueError, OSError, binascii.Error, UnidentifiedImageError):
-        return [f"a {shape.kind} that cannot be read"]
-    return []
+def _outline(shape: _Shape, size: tuple[int, int]) -> dict:
+    """A shape in pycocotools' own form; ValueError where it is none."""
+    if len(shape.points) < 3 if shape.kind == "polygon" else len(shape.points) != 2:
+        raise ValueError(f"of {len(shape.points)} points")
+    if not fits([_flat(shape)], size):
+        raise ValueError("that does not fit the image's size")
+    return OUTLINES[shape.kind](shape, size)
+
+
+def _flat(shape: _Shape) -> list[float]:
+    return [value for point in shape.points for value in point]
 
 
 def _polygon(shape: _Shape, size: tuple[int, int]) -> dict:
-    return encoded([[value for point in shape.points for value in point]], size)
+    return encoded([_flat(shape)], size)
 
 
 def _rectangle(shape: _Shape, size: tuple[int, int]) -> dict:
@@ -173,7 +175,7 @@ def _mask(shape: _Shape, size: tuple[int, int]) -> dict:
     with Image.open(io.BytesIO(base64.b64decode(shape.mask or "", validate=True))) as image:
         part = np.array(image)
     if part.ndim != 2:
-        raise ValueError("a mask of colours")
+        raise ValueError("of colours")
     left, top = (round(value) for value in shape.points[0])
     return pasted(part > 0, left, top, size)
 
@@ -182,20 +184,15 @@ OUTLINES = {"polygon": _polygon, "rectangle": _rectangle, "circle": _circle, "ma
 
 
 def _drawing(one: _Labelled, folder: Path, classes: Classes) -> Drawing:
-    size = _size(one.image)
-    objects = [
-        (OUTLINES[shape.kind](shape, size), classes.values[shape.label])
-        for shape in one.shapes
-        if shape.kind in OUTLINES
-    ]
+    objects = [(outline, classes.values[label]) for label, outline in one.objects]
     mask = PurePosixPath(one.source.relative_to(folder).as_posix()).with_suffix(".png")
-    return Drawing(one.image, mask, size, objects)
+    return Drawing(one.image, mask, one.size, objects)
 
 
 def _notes(labelled: list[_Labelled], unseen: int, folder: Path) -> list[str]:
     """What was left out, or is empty."""
-    left = Counter(shape.kind for one in labelled for shape in one.shapes if shape.kind not in OUTLINES)
-    empty = sum(not any(shape.kind in OUTLINES for shape in one.shapes) for one in labelled)
+    left = sum((one.others for one in labelled), Counter())
+    empty = sum(not one.objects for one in labelled)
     known = {one.image.resolve() for one in labelled}
     without = sum(path.resolve() not in known for _, path in walk(folder).images)
     notes = [
