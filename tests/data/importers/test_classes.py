@@ -22,3 +22,12 @@ def test_as_many_classes_as_a_mask_holds():
         faults: list[str] = []
         Classes.of([f"c{number}" for number in range(count)], (), (), faults)
         assert faults == said
+
+
+def test_a_label_without_a_name_is_a_fault():
+    """No class can be called by it; beside other faults the want of a class is not told."""
+    faults: list[str] = []
+    Classes.of(["cell", " "], (), (), faults)
+    assert faults == ["a label without a name"]
+    Classes.of([], (), (), faults)
+    assert faults == ["a label without a name"]

@@ -46,5 +46,7 @@ def test_a_json_file_that_says_something_else_is_told(tmp_path, text, words):
 def test_what_is_given_twice_is_counted(tmp_path):
     """And a file is no folder."""
     assert twice("name", ["a", "b", "a"]) == ["name 'a' is given 2 times"]
-    with pytest.raises(DataError, match="expected a folder"):
-        require_folder(tmp_path / "no")
+    (tmp_path / "a").touch()
+    for name, found in (("no", "none of that name"), ("a", "a file")):
+        with pytest.raises(DataError, match=f"expected a folder, but found {found}"):
+            require_folder(tmp_path / name)

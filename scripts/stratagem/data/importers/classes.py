@@ -37,10 +37,13 @@ class Classes:
         ground, ignored : sequence of str
             Labels that mean the background, and no class at all.
         faults : list of str
-            Where there is no class beside the background, or more than a mask can hold, that is added.
+            Where there is no class beside the background, one without a name, or more than a mask can hold,
+            that is added.
         """
         own = [label for label in labels if label not in (*ground, *ignored)]
-        if not own:
+        if any(not label.strip() for label in own):
+            faults.append("a label without a name")
+        if not own and not faults:
             faults.append("no object of any class")
         elif len(own) >= IGNORE:
             faults.append(f"{len(own)} classes, where a mask holds {IGNORE - 1}")

@@ -34,7 +34,8 @@ def require_none(faults: list[str], expected: str, where: Path, remedy: str) -> 
 def require_folder(folder: Path) -> None:
     """Refuse a path that leads to none."""
     if not folder.is_dir():
-        raise fault_of(["none of that name"], "a folder", folder, "Correct the path.")
+        found = "a file" if folder.exists() else "none of that name"
+        raise fault_of([found], "a folder", folder, "Correct the path.")
 
 
 def read_json(model: type[Model], path: Path, remedy: str) -> Model:

@@ -89,7 +89,7 @@ def _by_index(masks: Iterable[Path], faults: list[str]) -> tuple[list[str], dict
 def _by_colour(path: Path) -> tuple[list[str], dict[str, Any]]:
     """The classes of a file of colours, and the config key `labels`."""
     colours, faults = {}, []
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         found = LINE.fullmatch(line)
         if found:
             colours[found[1]] = "#" + bytes(map(int, found.groups()[1:])).hex()
