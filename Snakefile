@@ -27,11 +27,6 @@ localrules:
     prefetch,
 
 
-onsuccess:
-    if Path(f"{RESULTS}/report/report.html").is_file():
-        print(f"Report: {RESULTS}/report/report.html")
-
-
 rule all:
     default_target: True
     input:

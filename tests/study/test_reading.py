@@ -190,6 +190,7 @@ OWN = "so the test images would be learned from; name a folder of other images."
          'sources.imagenet.sha256: expected 64 digits and letters from 0-9 and a-f, but found "abc".'),
         ("classes", "cell", 'classes: expected a list, but found "cell".'),
         ("classes", [0, "cell"], f"classes, entry 1: expected {TEXT}, but found 0."),
+        ("classes", ["cell", " "], 'classes, entry 2: expected a name that is not blank, but found " ".'),
         ("classes", ["background"], "classes: expected 2 or more entries, but found 1."),
         ("seeds", {"a": 1}, "seeds: expected a list, but found keys with values."),
         ("seeds", [], "seeds: expected 1 or more entries, but found 0."),

@@ -1,11 +1,17 @@
 """A user's own mistakes: found early, told in one sentence, nothing half-written left behind."""
 
 import os
+import re
 import shutil
+import subprocess
+import sys
+import time
 
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
+import yaml
 from PIL import Image
 
 
@@ -139,6 +145,50 @@ def test_a_source_with_a_copy_of_a_test_image_is_refused(raw):
     for kind in folders:
         (raw.folder / folders[kind] / "copy.png").unlink()
     assert raw.snakemake(check).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("damaged", "target"),
+    [
+        ("index.parquet", "splits.parquet"),
+        ("splits.parquet", "data/report.html"),
+        ("resolutions/native/plan.json", "resolutions/native/0.h5"),
+    ],
+)
+def test_a_damaged_result_is_named_and_its_cure_works(raw, damaged, target):
+    """A file that an earlier job wrote was cut: which, and followed, the cure finishes the same call."""
+    path, target = raw.folder / "results/tiny" / damaged, f"results/tiny/{target}"
+    assert raw.snakemake(f"results/tiny/{damaged}").returncode == 0
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    said = raw.snakemake(target)
+    assert said.returncode != 0
+    assert f"results/tiny/{damaged}: expected the whole file that an earlier job wrote" in said.stdout
+    assert "fault of Stratagem" not in said.stdout and "Traceback" not in said.stdout
+    cure = re.search(rf"`(rm -f results/tiny/{damaged})`", said.stdout)[1]
+    subprocess.run(cure.split(), cwd=raw.folder, check=True)
+    assert raw.snakemake(target).returncode == 0
+
+
+def test_a_killed_job_is_told_as_one(raw):
+    """The system ends a training, as it does for memory: its log is named, and what it held."""
+    study = yaml.safe_load((raw.folder / "study.yaml").read_text())
+    longer = study | {"budget": {"images": 100_000}, "seeds": [1]}
+    (raw.folder / "study.yaml").write_text(yaml.safe_dump(longer))
+    words = [sys.executable, "-m", "snakemake", "--cores", "2", "--configfile", "study.yaml"]
+    call = subprocess.Popen(
+        words, cwd=raw.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    log = raw.folder / "results/tiny/logs/train/baseline-fold0-seed1.log"
+    deadline = time.monotonic() + 120
+    while "memory: " not in (log.read_text() if log.exists() else ""):
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    jobs = psutil.Process(call.pid).children(recursive=True)
+    next(job for job in reversed(jobs) if "train.py" in " ".join(job.cmdline()[:3])).kill()
+    said, _ = call.communicate(timeout=120)
+    assert call.returncode != 0
+    assert "results/tiny/logs/train/baseline-fold0-seed1.log: the job was ended by the system, most" in said
+    assert re.search(r"It held [\d,]+ MB when it last said so, and was granted [\d,]+ MB", said)
 
 
 def test_a_damaged_shard_is_named(raw):

@@ -9,6 +9,7 @@
     ├── WeightsError  (ValueError)    a weights file is not what the source promises
     ├── DeviceError   (RuntimeError)  the device or the threads asked for are not to be had
     ├── TrainingError (RuntimeError)  training cannot go on
+    ├── MachineError  (OSError)       the machine refuses room, memory or a right, or lost a file
     └── UnknownNameError (KeyError)   no row of a table has this name
 
 A message states what was expected, what was found, where, and what to do. The package raises;
@@ -21,6 +22,7 @@ __all__ = [
     "DeviceError",
     "GeometryError",
     "LoaderError",
+    "MachineError",
     "ShardError",
     "StratagemError",
     "TrainingError",
@@ -92,6 +94,10 @@ class DeviceError(StratagemError, RuntimeError):
 
 class TrainingError(StratagemError, RuntimeError):
     """Training cannot go on."""
+
+
+class MachineError(StratagemError, OSError):
+    """The machine refuses what a job needs: room on a disk, memory, a right; or a file is damaged."""
 
 
 class UnknownNameError(StratagemError, KeyError):

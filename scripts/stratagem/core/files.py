@@ -95,7 +95,7 @@ def write_table(table: pd.DataFrame, path: str | Path) -> None:
         if Path(path).suffix == ".csv":
             table.to_csv(beside, index=False)
         else:
-            table.to_parquet(beside, index=False)
+            table.to_parquet(beside, index=False, write_page_checksum=True)
 
 
 def write_json(record: dict, path: str | Path) -> None:

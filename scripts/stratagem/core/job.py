@@ -1,9 +1,9 @@
 """What every script does around its one call: a log, one readable sentence on failure.
 
-`with running(snakemake):` sends the package's log messages to the rule's log, turns a
-`StratagemError` into one sentence on the screen, and anything else into a sentence that says where
-the traceback is. Ctrl-C and SIGTERM end it with a line in the log alone. Snakemake itself is never
-imported; the object that a script receives is passed in.
+`with running(snakemake):` sends the package's log messages to the rule's log, and ends the job with one
+sentence on the screen: a `StratagemError`'s own, what the machine refused, which input is damaged, or, of
+anything else, where the traceback is. Ctrl-C and SIGTERM end it with a line in the log alone. Snakemake is
+never imported; the object that a script receives is passed in.
 """
 
 import contextlib
@@ -19,6 +19,9 @@ from typing import Any
 
 from stratagem import __version__
 from stratagem.core.errors import DeviceError, StratagemError
+from stratagem.core.intact import damage
+from stratagem.core.killed import watched
+from stratagem.core.machine import refusal
 
 __all__ = ["log", "require_threads", "running"]
 
@@ -49,7 +52,8 @@ def running(snakemake: Any) -> Iterator[None]:
     before = signal.signal(signal.SIGTERM, _interrupt)
     try:
         _same_package(snakemake)
-        yield
+        with watched(log, _granted_mb(snakemake)):
+            yield
         log.info("done")
     except KeyboardInterrupt as error:
         number = next(iter(error.args), signal.SIGINT)
@@ -60,6 +64,9 @@ def running(snakemake: Any) -> Iterator[None]:
         sys.exit(f"{error}\nLog: {path}")
     except Exception as error:
         log.exception("failed")
+        found = _of_the_machine(error, snakemake)
+        if found is not None:
+            sys.exit(f"{found}\nLog: {path}")
         last = traceback.extract_tb(error.__traceback__)[-1]
         sys.exit(
             f"Unexpected {type(error).__name__} in {Path(last.filename).name}:{last.lineno}: {error}\n"
@@ -69,6 +76,16 @@ def running(snakemake: Any) -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
         log.removeHandler(handler)
         handler.close()
+
+
+def _of_the_machine(error: Exception, snakemake: Any) -> StratagemError | None:
+    """What the machine refused, or which input is damaged; None where neither is why a job failed."""
+    outputs = [Path(name) for name in getattr(snakemake, "output", ())] or [Path(snakemake.log[0])]
+    return refusal(error, outputs, _granted_mb(snakemake)) or damage(getattr(snakemake, "input", ()))
+
+
+def _granted_mb(snakemake: Any) -> int | None:
+    return getattr(getattr(snakemake, "resources", None), "mem_mb", None)
 
 
 def _interrupt(number: int, frame: Any) -> None:

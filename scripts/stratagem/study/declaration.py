@@ -58,6 +58,7 @@ __all__ = [
 NAME = r"^[a-z0-9][a-z0-9-]*$"
 DIGEST = r"^[0-9a-f]{64}$"
 COLOUR = r"^#[0-9a-fA-F]{6}$"
+NOT_BLANK = r"\S"
 FIT = r"^(median|largest|p[1-9][0-9]?)$"
 THAW = 0.5
 PREDICTION_MB = 3000  # of main memory for a prediction, where the study states no bound
@@ -65,7 +66,8 @@ HELD_MB = 512  # of validation images, which are looked at again and again
 Name = Annotated[str, StringConstraints(pattern=NAME)]
 Share = Annotated[float, Field(gt=0, le=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
-Classes = Annotated[tuple[str, ...], Field(min_length=2)]
+ClassName = Annotated[str, StringConstraints(pattern=NOT_BLANK)]
+Classes = Annotated[tuple[ClassName, ...], Field(min_length=2)]
 Colour = Annotated[str, StringConstraints(pattern=COLOUR)]
 Channel = Annotated[int, Field(ge=0)]
 Probability = Annotated[float, Field(ge=0, le=1)]
@@ -85,6 +87,7 @@ PATTERNS = {
     NAME: "a name of small letters, digits and hyphens, such as `my-study`",
     DIGEST: "64 digits and letters from 0-9 and a-f",
     COLOUR: "a colour such as `#00ff7f`",
+    NOT_BLANK: "a name that is not blank",
     FIT: "`median`, `largest` or a percentile such as `p90`",
 }
 

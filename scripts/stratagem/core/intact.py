@@ -1,0 +1,83 @@
+"""Whether a file that a job reads is whole, found out after the job has failed."""
+
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from stratagem.core.errors import MachineError
+
+__all__ = ["damage"]
+
+
+def damage(inputs: Iterable[str | Path]) -> MachineError | None:
+    """The first input of a job that is missing or cannot be read, by what its ending says it is.
+
+    Parameters
+    ----------
+    inputs : iterable of path
+        Files; folders and kinds that are not known here are passed over.
+
+    Returns
+    -------
+    MachineError or None
+        None where all are whole.
+    """
+    for path in map(Path, inputs):
+        if path.is_dir():
+            continue
+        if not path.exists():
+            return _told(path, "that it was removed since the call began")
+        try:
+            READERS.get(path.suffix, _opened)(path)
+        except MemoryError:
+            raise
+        except Exception as error:  # each library has its own
+            first = (str(error).splitlines() or [type(error).__name__])[0]
+            return _told(path, f"a damaged one ({first.rstrip('.')})")
+    return None
+
+
+def _told(path: Path, found: str) -> MachineError:
+    return MachineError(
+        expected="the whole file that an earlier job wrote",
+        found=found,
+        where=str(path),
+        remedy=f"`rm -f {path}` and start the same call again: the job that made it makes it anew.",
+    )
+
+
+def _table(path: Path) -> None:
+    import pyarrow.parquet as pq
+
+    pq.read_table(path, page_checksum_verification=True)
+
+
+def _json(path: Path) -> None:
+    json.loads(path.read_text(encoding="utf-8"))
+
+
+def _csv(path: Path) -> None:
+    import pandas as pd
+
+    pd.read_csv(path)
+
+
+def _tensors(path: Path) -> None:
+    from safetensors import safe_open
+
+    with safe_open(path, "numpy") as file:
+        for name in file.offset_keys():
+            file.get_tensor(name)
+
+
+def _opened(path: Path) -> None:
+    with open(path, "rb") as file:
+        file.read(1)
+
+
+READERS: dict[str, Callable[[Path], None]] = {
+    ".parquet": _table,
+    ".json": _json,
+    ".csv": _csv,
+    ".safetensors": _tensors,
+}
