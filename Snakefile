@@ -28,12 +28,14 @@ localrules:
 
 
 rule all:
+    """The study, to its report."""
     default_target: True
     input:
         targets(),
 
 
 rule prefetch:
+    """Fetch the weights that the study takes from the net, for nodes without internet."""
     input:
         [f"{RESULTS}/sources/{source}/model.safetensors" for source in FETCHED],
 
@@ -52,3 +54,4 @@ include: "rules/train.smk"
 include: "rules/evaluate.smk"
 include: "rules/compare.smk"
 include: "rules/report.smk"
+include: "rules/end.smk"

@@ -11,7 +11,6 @@ from stratagem.comparison.outlook import outlook
 from stratagem.comparison.simulation import Shape
 from stratagem.core.device import settle_device
 from stratagem.core.errors import ConfigError
-from stratagem.core.killed import killed_jobs
 from stratagem.core.provenance import sources
 from stratagem.data import raw
 from stratagem.data.demo import DOMAINS
@@ -336,13 +335,3 @@ def say_what_can_be_seen():
 if PLANS_JOBS:
     say_what_other_code_made()
     say_what_can_be_seen()
-
-
-onsuccess:
-    if Path(f"{RESULTS}/report/report.html").is_file():
-        print(f"Report: {RESULTS}/report/report.html")
-
-
-onerror:
-    for said in killed_jobs(log):
-        print(said, file=sys.stderr)

@@ -169,3 +169,30 @@ def test_a_job_of_a_cluster_records_the_lineage_of_a_local_one(clone):
     said = clone.snakemake(*JOB.split())
     assert said.returncode == 0, said.stdout
     assert json.loads((run / "cost.json").read_text())["lineage"] == local
+
+
+@SHARED
+@pytest.mark.parametrize(
+    ("target", "made"),
+    [
+        ("data", "data/report.html"),
+        ("tables", "report/tables-stored/comparison.md"),
+        ("verify", "logs/verify.log"),
+        ("results/tiny/splits.parquet", "splits.parquet"),
+    ],
+)
+def test_a_call_names_what_it_was_started_for(finished, target, made):
+    """Its own page, table or file, and not the report, which an earlier call made."""
+    said = finished.snakemake(target)
+    assert said.returncode == 0, said.stdout
+    assert re.findall(r"^Made: (.*)$", said.stdout, re.MULTILINE) == [f"results/tiny/{made}"]
+
+
+@SHARED
+def test_the_list_of_rules_says_what_each_is_for(finished):
+    """`snakemake --list`: a sentence a rule."""
+    said = finished.snakemake("--list")
+    rules = re.findall(r"^(\w+)( \([A-Z].*\.\))?$", said.stdout, re.MULTILINE)
+    assert {"all", "data", "audit", "tables", "verify", "train"} <= {name for name, _ in rules}
+    assert [name for name, sentence in rules if not sentence] == []
+    assert "None" not in said.stdout and "wildcards" not in said.stdout

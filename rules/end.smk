@@ -1,0 +1,38 @@
+"""What a call says of its rules when asked, and of itself at its end."""
+
+import os
+
+from stratagem.core.killed import killed_jobs
+
+# `snakemake --list` shows what a rule says when it runs.
+for one in workflow.rules:
+    one.docstring = one.docstring or re.sub(r"\{wildcards\.(\w+)\}", r"{\1}", str(one.message))
+
+# What a target is asked for, where it is not what its name says; a run of the whole study shows its report.
+MADE = {
+    "data": [f"{RESULTS}/data/report.html"],
+    "audit": [f"{RESULTS}/audit/report.html"],
+    "tables": [f"{RESULTS}/report/tables-stored/comparison.md"],
+    "certify": [f"{RESULTS}/report/tables-stored/certified.md"],
+    "prefetch": [f"{RESULTS}/sources/{name}/model.safetensors" for name in FETCHED],
+    "verify": [f"{RESULTS}/logs/verify.log"],
+    "repair": [f"{RESULTS}/logs/repair.log"],
+}
+
+
+def made_by_call():
+    """The files that this call was started for and that are there."""
+    asked = workflow.dag_settings.targets or {"all"}
+    named = [path for target in sorted(asked) for path in MADE.get(target, [target])]
+    whole = asked & {"all", "report"}
+    return filter(os.path.isfile, [*named, *([f"{RESULTS}/report/report.html"] if whole else [])])
+
+
+onsuccess:
+    for path in made_by_call():
+        print(f"Made: {path}")
+
+
+onerror:
+    for said in killed_jobs(log):
+        print(said, file=sys.stderr)
