@@ -750,6 +750,9 @@ def test_all_skipped_is_said_so(tmp_path):
         DataError, match=r"that all 3 were skipped as bad; the first: .*s0\.png: expected a mask"
     ):
         require_good(index, TWO, "skip", "problems.csv")
+    with pytest.raises(DataError) as stopped:
+        require_good(index, TWO, "stop", "problems.csv")
+    assert "3 that are not" in str(stopped.value) and "bad_samples" not in str(stopped.value)
 
 
 def test_a_further_mask_is_never_skipped(tmp_path):

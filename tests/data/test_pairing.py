@@ -104,7 +104,7 @@ def test_one_file_an_object(tmp_path, pattern):
 def test_a_star_stays_within_one_name(tmp_path):
     """`*` takes no mask from a subfolder."""
     reasons = reasons_of(_two(tmp_path, ["a.png"], ["a_1/x.png"], "{stem}_*"), tmp_path)
-    assert reasons["masks/a_1/x.png"] == f"no image in {tmp_path}/images for this mask"
+    assert reasons["masks/a_1/x.png"].startswith(f"no image in {tmp_path}/images for this mask")
 
 
 @pytest.mark.parametrize("stem", ["a b", "mü", "a#1", "a (2)", "well.A1.ch0", "a[1]", "100%", "{a}", "日本"])

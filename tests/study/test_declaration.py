@@ -4,6 +4,7 @@ import json
 
 import jsonschema
 import pytest
+import yaml
 from pydantic import ValidationError
 
 from examples import small
@@ -48,6 +49,14 @@ def test_a_strategy_of_one_line_is_enough():
         "shards",
         16,
     )
+
+
+@pytest.mark.parametrize("written", ["off", '"off"', "exact"])
+def test_off_may_be_written_without_quotes(written):
+    """YAML reads the bare word as false; an editor that knows the schema takes both."""
+    study = small({"duplicates": yaml.safe_load(written)})
+    assert read_study(study).duplicates == written.strip('"')
+    jsonschema.validate(study, json.loads(schema()))
 
 
 def test_a_new_strategy_is_three_lines_of_data():

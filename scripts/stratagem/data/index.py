@@ -271,7 +271,8 @@ def require_good(index: Index, classes: list[str], policy: str, problems: str) -
     stopping = bad if policy == "stop" else kept
     if len(stopping):
         first = (kept if len(kept) else bad).iloc[0]
-        skip = "" if len(kept) else ", or set `bad_samples: skip` to go on without these samples"
+        nothing_left = len(kept) or index.table.empty
+        skip = "" if nothing_left else ", or set `bad_samples: skip` to go on without these samples"
         raise DataError(
             expected="every file usable",
             found=f"{len(stopping)} that are not; the first is {first['file']}: "

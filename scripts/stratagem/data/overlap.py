@@ -106,5 +106,6 @@ def require_apart(found: pd.DataFrame, key: str, looser: str, table: str | Path)
         expected=f"no test image among the images of `{key}`, which would be learned before they are tested",
         found=f"{count} that are copies of one; the first is {first['image']}, of {first['tested']} ({same})",
         where=str(table),
-        remedy=f"Take the images listed there out of `{key}`, or set {looser} where they are no copies.",
+        remedy=f"Take the images listed there, with their masks, out of `{key}`, or set {looser} where they "
+        "are no copies.",
     )

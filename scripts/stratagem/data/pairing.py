@@ -82,7 +82,8 @@ def find(
     for name, path in listed:
         if path not in taken and named.image_name.stem(name, path) is not None:
             by_name[name].append(path)
-    _take_samples(found, named, by_name, pairs, group, part)
+    hint = "" if by_name.keys() <= pairs.keys() else _advice(named, by_name, pairs)
+    _take_samples(found, named, by_name, pairs, group, part, hint)
     for name in sorted(pairs.keys() - by_name.keys()):
         reason = f"its image, `{name}`, is itself taken for the mask of another"
         found.problems += [Problem(str(path), reason) for path in pairs[name]]
@@ -90,14 +91,13 @@ def find(
     loose = [(name, path) for name, path in others if path not in taken and path not in images_taken]
     if not together:
         loose += [(name, path) for name, path in listed if path not in images_taken and path not in taken]
-    _tell_of_loose(found, named, loose, pairs, by_name)
+    _tell_of_loose(found, named, loose, pairs, by_name, "" if found.samples else hint)
     require_a_part(found, part)
     return found
 
 
-def _take_samples(found: Found, named: _Folders, by_name: dict, pairs: dict, group, part) -> None:
+def _take_samples(found: Found, named: _Folders, by_name: dict, pairs: dict, group, part, hint: str) -> None:
     """Each image with its mask or masks as a sample, else as a problem."""
-    hint = "" if by_name.keys() <= pairs.keys() else _advice(named, by_name, pairs)
     beginnings = named.mask_name.beginnings(named.images, named.image_name)
     missing = 0
     for name, paths in sorted(by_name.items()):
@@ -155,7 +155,9 @@ def _further(image: str, named: _Folders) -> str:
     )
 
 
-def _tell_of_loose(found: Found, named: _Folders, loose: list[Named], pairs: dict, by_name: dict) -> None:
+def _tell_of_loose(
+    found: Found, named: _Folders, loose: list[Named], pairs: dict, by_name: dict, hint: str
+) -> None:
     """What files are that are no image and no mask: of another kind, a further mask, or without an image."""
     patterns = (named.mask_name, Pattern(STEM))
     beginnings = [pattern.beginnings(named.images, named.image_name) for pattern in patterns]
@@ -175,7 +177,7 @@ def _tell_of_loose(found: Found, named: _Folders, loose: list[Named], pairs: dic
             reason = f"its name fits neither `image_name: {named.image_name.text}` nor `mask_name`"
             found.problems.append(Problem(str(path), reason))
         else:
-            found.problems.append(Problem(str(path), f"no image in {named.image_folder} for this mask"))
+            found.problems.append(Problem(str(path), f"no image in {named.image_folder} for this mask{hint}"))
     for kind in sorted(kinds):
         found.notes.append(f"Passed over: {len(held[kind])} files named `{kind}`, beside the masks.")
 

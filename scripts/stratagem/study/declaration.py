@@ -407,7 +407,13 @@ class DataSet(Section):
         description="What the pages of a file are: samples, each with its mask's page, or channels of one "
         "image. Without it the study stops and asks where files have several.",
     )
-    duplicates: Literal["near", "exact", "off"] = Field(
+    duplicates: Annotated[
+        Literal["near", "exact", "off"],
+        BeforeValidator(
+            lambda given: "off" if given is False else given,  # what YAML makes of `off`
+            json_schema_input_type=Literal["near", "exact", "off", False],
+        ),
+    ] = Field(
         "near",
         description="Images that count as one in the split and in comparisons: the same picture, also "
         "stored another way; the same pixels alone; none.",

@@ -110,7 +110,7 @@ def test_every_fault_is_in_one_error(tmp_path):
         "a.png: shape 4, mask: it is larger than the image",
         "a.png: shape 5, xtl: ",
         "a.png: shape 6, rx: ",
-        "image name 'c' is given 2 times",
+        "c' is given 2 times",
         out=tmp_path / "out",
     )
 
@@ -124,10 +124,13 @@ OUTSIDE = """<?xml version="1.0"?><!DOCTYPE a [<!ENTITY b SYSTEM "file:///etc/ho
 @pytest.mark.parametrize(
     ("text", "word"),
     [
-        (BOMB, "cannot be read (EntitiesForbidden"),
-        (OUTSIDE, "cannot be read (EntitiesForbidden"),
+        (BOMB, "declares entities, which are never expanded"),
+        (OUTSIDE, "declares entities, which are never expanded"),
         ("<annotations><image", "cannot be read (unclosed token"),
         ("<annotations><track id='0'/></annotations>", "tracks of a video"),
+        ('<?xml version="1.0" encoding="foo"?><annotations/>', "cannot be read (unknown encoding"),
+        ('<?xml version="1.0" encoding="shift_jis"?><annotations/>', "cannot be read (multi-byte encodings"),
+        ("<annotations/>", "no image in it"),
         ("<annotation/>", "an XML file of another kind"),
         (None, "No such file"),
     ],
@@ -139,3 +142,25 @@ def test_what_is_no_file_of_cvat_is_refused(tmp_path, text, word):
     refused(
         lambda: import_cvat(path, images, tmp_path / "out"), word, "CVAT for images", out=tmp_path / "out"
     )
+
+
+def test_a_project_has_a_folder_for_each_subset_and_frames_have_an_ending(tmp_path):
+    """One name in two subsets is two images; `frame_000000` of a video is `frame_000000.PNG`."""
+    size = f'width="{SIZE[1]}" height="{SIZE[0]}"'
+    more = f'<image name="a.png" subset="Val" {size}>{_polygon()}</image>'
+    more += f'<image name="frame_000000" {size}></image>'
+    path, images = _cvat(tmp_path, _polygon("vein"), more=more)
+    path.write_text(
+        path.read_text().replace('<image id="0" name="a.png"', '<image subset="Train" name="a.png"')
+    )
+    (images / "a.png").unlink()
+    for name in ("Train/a.png", "Val/a.png", "frame_000000.PNG", "spare.png"):
+        save(picture(), images / name)
+    said = import_cvat(path, images, tmp_path / "out")
+    assert sheet(tmp_path / "out")["mask"].tolist() == [
+        "masks/Train/a.png",
+        "masks/Val/a.png",
+        "masks/frame_000000.png",
+    ]
+    assert drawn(tmp_path / "out", 0).max() == 1 and drawn(tmp_path / "out", 1).max() == 2
+    assert "Left out: 1 images that the annotations do not name." in said

@@ -49,5 +49,7 @@ def test_every_sample_that_is_none_is_told(nuclei, tmp_path):
         out=tmp_path / "out",
     )
     refused(
-        lambda: import_folders(nuclei / "notes", tmp_path / "out"), "at least one image", out=tmp_path / "out"
+        lambda: import_folders(nuclei / "notes", tmp_path / "out"),
+        "in each sample's folder, but found none",
+        out=tmp_path / "out",
     )

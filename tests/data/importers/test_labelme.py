@@ -90,7 +90,7 @@ def test_what_is_not_drawn_is_counted(tmp_path):
         "Left out: 1 shapes of kind line, which enclose nothing.",
         "Left out: 1 shapes of kind point, which enclose nothing.",
         "All background: 1 images without an object.",
-        "Left out: 1 images without a JSON file.",
+        "Left out: 1 images that the annotations do not name.",
         "Too small to hold a pixel: 1 outlines.",
     ]
     assert study(tmp_path / "out")["classes"] == ["background", "cell"]
@@ -143,6 +143,28 @@ def test_a_mask_that_claims_to_be_huge_is_a_fault(tmp_path):
     path.write_text(path.read_text().replace('"flags": {}}]', f'"mask": "{mask}"}}]'))
     out = tmp_path / "out"
     refused(lambda: import_labelme(tmp_path / "in", out), "shapes.0: a mask that cannot be read", out=out)
+
+
+def test_a_shape_of_another_program_is_a_fault(tmp_path):
+    """Left out, its pixels would become background."""
+    _labelme(tmp_path / "in", "a", ("rotation", "cell", SQUARE))
+    out = tmp_path / "out"
+    refused(lambda: import_labelme(tmp_path / "in", out), "a rotation where there may be polygon, ", out=out)
+
+
+def test_an_image_is_found_beside_its_file_and_a_mark_of_bytes_is_read(tmp_path):
+    """The path is of the machine where it was labelled; the file begins with a byte order mark."""
+    path = _labelme(tmp_path / "in", "a", ("polygon", "cell", SQUARE), imagePath="C:\\pics\\a.png")
+    path.write_text(path.read_text(), encoding="utf-8-sig")
+    import_labelme(tmp_path / "in", tmp_path / "in" / "out")
+    assert drawn(tmp_path / "in" / "out").sum() == 6
+
+
+def test_a_folder_without_files_is_told_as_one(tmp_path):
+    """Images alone."""
+    save(picture(), tmp_path / "in" / "a.png")
+    out = tmp_path / "out"
+    refused(lambda: import_labelme(tmp_path / "in", out), "found no JSON file", out=out)
 
 
 @pytest.mark.parametrize("shapes", [[], [("line", "cell", [[0, 0], [3, 3]])]])

@@ -55,10 +55,19 @@ def test_what_is_written_reads(voc, tmp_path):
 def test_colours_of_a_labelmap_are_the_classes(tmp_path):
     """CVAT's `Segmentation mask`: colours, and what they are in labelmap.txt."""
     save(picture(9, (*SIZE, 3)), tmp_path / "in" / "JPEGImages" / "a.png")
-    save(picture(0, (*SIZE, 3)), tmp_path / "in" / "SegmentationClass" / "a.png")
-    lines = ["# label:color_rgb:parts:actions", "cell:250,50,83::", "background:0,0,0::", ""]
-    (tmp_path / "in" / "labelmap.txt").write_text("\n".join(lines))
-    import_voc(tmp_path / "in", tmp_path / "out")
+    mask = picture(0, (*SIZE, 3))
+    mask[2, 3] = 250, 50, 83
+    save(mask, tmp_path / "in" / "SegmentationClass" / "a.png")
+    lines = [
+        "# label:color_rgb:parts:actions",
+        "cell:250, 50, 83::",
+        "background:0,0,0::",
+        "vein:1,2,3::",
+        "",
+    ]
+    (tmp_path / "in" / "labelmap.txt").write_text("\n".join(lines), encoding="utf-8-sig")
+    said = import_voc(tmp_path / "in", tmp_path / "out")
+    assert said[2:] == ["Labels without a pixel, left out: vein."]
     assert study(tmp_path / "out")["classes"] == ["background", "cell"]
     colours = {"cell": "#fa3253", "background": "#000000"}
     assert study(tmp_path / "out")["labels"] == {"encoding": "colours", "colours": colours}
@@ -89,4 +98,15 @@ def test_masks_of_other_classes_are_not_named_as_voc_s(voc, tmp_path):
     red = picture(1, (*SIZE, 3)) * np.array([200, 0, 0], np.uint8)
     save(red, voc / "SegmentationClass" / "2007_b.png")
     words = ["2007_a.png holds colours, or values", "2007_b.png holds colours, or values", "labelmap.txt"]
+    refused(lambda: import_voc(voc, tmp_path / "out"), *words, out=tmp_path / "out")
+
+
+def test_colours_must_be_told_apart_and_be_named(voc, tmp_path):
+    """One colour of two labels, a label twice; a colour of a mask that no label has."""
+    labelmap = voc / "labelmap.txt"
+    labelmap.write_text("background:0,0,0::\ncell:9,9,9::\nvein:9,9,9::\ncell:1,1,1::\n")
+    words = ["label 'cell' is given 2 times", "colour '#090909' is given 2 times"]
+    refused(lambda: import_voc(voc, tmp_path / "out"), *words, out=tmp_path / "out")
+    labelmap.write_text("background:0,0,0::\ncell:9,9,9::\n")
+    words = ["2007_a.png holds #", "which labelmap.txt does not name"]
     refused(lambda: import_voc(voc, tmp_path / "out"), *words, out=tmp_path / "out")

@@ -2,11 +2,11 @@
 
 import os
 from collections import defaultdict
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Annotated
 
 from pycocotools import mask as coco_mask
-from pydantic import BaseModel, Discriminator, Field, PositiveInt, Tag
+from pydantic import AfterValidator, BaseModel, Discriminator, Field, PositiveInt, StringConstraints, Tag
 
 from stratagem.data.importers.faults import read_json, require_folder, require_none, twice
 from stratagem.data.importers.outlines import (
@@ -16,6 +16,7 @@ from stratagem.data.importers.outlines import (
     encoded,
     faults_of_image,
     fits,
+    unnamed,
     write_masks,
 )
 from stratagem.data.importers.output import done, new_folder, write_study
@@ -62,7 +63,8 @@ def import_coco(annotations: str | Path, images: str | Path, out: str | Path) ->
         rows, unseen = write_masks(drawings, made, final)
         names = ["background", *(category.name for category in categories)]
         write_study(made, out, rows, names, {"encoding": "indices", "ignore": IGNORE})
-    return done(rows, out) + _notes_on_coco(collection, objects, unseen)
+    named = [images / image.file_name for image in collection.images]
+    return done(rows, out) + _notes_on_coco(collection, objects, unseen) + unnamed(images, named)
 
 
 _COCO_REMEDY = "Mend the file, or give the folder that its `file_name`s are relative to."
@@ -72,7 +74,7 @@ class _CocoImage(BaseModel):
     """An image of the collection; sizes in pixels."""
 
     id: int | str
-    file_name: str
+    file_name: Annotated[str, AfterValidator(lambda name: name and PureWindowsPath(name).as_posix())]
     height: PositiveInt
     width: PositiveInt
 
@@ -98,7 +100,7 @@ class _Category(BaseModel):
     """A class."""
 
     id: int
-    name: str
+    name: Annotated[str, StringConstraints(pattern=r"\S")]
 
 
 class _Coco(BaseModel):

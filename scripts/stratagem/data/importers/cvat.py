@@ -1,5 +1,6 @@
 """Annotations of CVAT as class masks and a sample sheet."""
 
+import glob
 from abc import ABC, abstractmethod
 from collections import Counter
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from pydantic import (
     ValidationError,
 )
 
+from stratagem.data.files import is_image
 from stratagem.data.importers.classes import Classes
 from stratagem.data.importers.faults import (
     fault_of,
@@ -37,6 +39,7 @@ from stratagem.data.importers.outlines import (
     faults_of_image,
     fits,
     pasted,
+    unnamed,
     write_masks,
 )
 from stratagem.data.importers.output import done, new_folder, write_study
@@ -122,6 +125,7 @@ class _CvatImage(BaseModel):
     """An image of the task; sizes in pixels."""
 
     name: str
+    subset: str = ""
     height: PositiveInt
     width: PositiveInt
 
@@ -136,6 +140,7 @@ class _Annotated:
     """An image with its shapes, the last on top, and how many there are of kinds that are not drawn."""
 
     image: _CvatImage
+    path: Path
     shapes: list[tuple[_Shape, dict]]
     others: Counter[str]
 
@@ -171,14 +176,16 @@ def import_cvat(annotations: str | Path, images: str | Path, out: str | Path) ->
     require_folder(images)
     faults: list[str] = []
     found = [one for element in root.iter("image") if (one := _read(element, images, faults)) is not None]
-    faults += twice("image name", [str(PurePosixPath(one.image.name).with_suffix("")) for one in found])
+    faults += twice("image", [str(one.path.with_suffix("")) for one in found])
+    if root.find("image") is None:
+        faults.append("no image in it")
     classes = Classes.of(_labels(root, found), GROUND, (), faults)
     require_none(faults, "a file of CVAT without faults", annotations, REMEDY)
     drawings = (_drawing(one, images, classes) for one in found)
     with new_folder(out) as (made, final):
         rows, unseen = write_masks(drawings, made, final)
         write_study(made, out, rows, classes.names, classes.labels)
-    return done(rows, out) + _notes(found, unseen)
+    return done(rows, out) + _notes(found, unseen) + unnamed(images, [one.path for one in found])
 
 
 def _parsed(path: Path) -> Element:
@@ -187,7 +194,9 @@ def _parsed(path: Path) -> Element:
         root = ElementTree.parse(path).getroot()
     except OSError as error:
         faults = [f"none that can be read ({error.strerror})"]
-    except (ParseError, DefusedXmlException) as error:
+    except DefusedXmlException:
+        faults = ["one that declares entities, which are never expanded"]
+    except (ParseError, LookupError, ValueError) as error:  # the last two of an encoding that is none
         faults = [f"one that cannot be read ({error})"]
     else:
         if root is not None and root.tag == "annotations" and root.find("track") is None:
@@ -212,10 +221,12 @@ def _read(element: Element, folder: Path, faults: list[str]) -> _Annotated | Non
         faults += [f"image {element.get('name')!r}: {fault}" for fault in faults_of_model(error)]
         return None
     name = PurePosixPath(image.name)
-    if not name.name or name.is_absolute() or ".." in name.parts:
+    parts = (*name.parts, *PurePosixPath(image.subset).parts)
+    if not name.name or {"..", "/"} & {*parts}:
         faults.append(f"image {image.name!r} is no path below the image folder")
         return None
-    own = faults_of_image(folder / name, image.size)
+    path = _file(folder, image)
+    own = faults_of_image(path, image.size)
     if own:
         faults += own
         return None
@@ -228,7 +239,18 @@ def _read(element: Element, folder: Path, faults: list[str]) -> _Annotated | Non
             faults += [f"{image.name}: shape {number}, {fault}" for fault in faults_of_model(error)]
         except ValueError as error:
             faults.append(f"{image.name}: shape {number}, {shape.tag}: {error}")
-    return _Annotated(image, sorted(shapes, key=lambda one: one[0].z_order), others)
+    return _Annotated(image, path, sorted(shapes, key=lambda one: one[0].z_order), others)
+
+
+def _file(folder: Path, image: _CvatImage) -> Path:
+    """An image's file: a project has a folder for each subset, a frame of a video an ending more."""
+    for path in (folder / image.name, folder / image.subset / image.name):
+        if path.is_file():
+            return path
+        more = [one for one in path.parent.glob(f"{glob.escape(path.name)}.*") if is_image(one)]
+        if len(more) == 1:
+            return more[0]
+    return folder / image.name
 
 
 def _encoded(polygon: list[float], size: tuple[int, int]) -> dict:
@@ -239,8 +261,8 @@ def _encoded(polygon: list[float], size: tuple[int, int]) -> dict:
 
 def _drawing(one: _Annotated, folder: Path, classes: Classes) -> Drawing:
     objects = [(outline, classes.values[shape.label]) for shape, outline in one.shapes]
-    mask = PurePosixPath(one.image.name).with_suffix(".png")
-    return Drawing(folder / one.image.name, mask, one.image.size, objects)
+    mask = PurePosixPath(one.path.relative_to(folder).as_posix()).with_suffix(".png")
+    return Drawing(one.path, mask, one.image.size, objects)
 
 
 def _notes(found: list[_Annotated], unseen: int) -> list[str]:

@@ -1,5 +1,6 @@
 """The faults of a collection: all of them in one error, its remedy said once."""
 
+import codecs
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -41,7 +42,7 @@ def require_folder(folder: Path) -> None:
 def read_json(model: type[Model], path: Path, remedy: str) -> Model:
     """A JSON file as what it should say."""
     try:
-        return model.model_validate_json(path.read_bytes())
+        return model.model_validate_json(path.read_bytes().removeprefix(codecs.BOM_UTF8))
     except OSError as error:
         faults = [f"none that can be read ({error.strerror})"]
     except ValidationError as error:

@@ -46,6 +46,8 @@ def import_folders(folder: str | Path, out: str | Path) -> list[str]:
             unlabelled += 1
         else:
             rows += [{"image": images[0], "mask": mask} for mask in masks]
+    if not rows and not faults:
+        faults.append("none")
     require_none(faults, "one image and its masks in each sample's folder", folder, REMEDY)
     with new_folder(out) as (made, _):
         write_study(made, out, rows, ["background", "object"], {"encoding": "instances"})
@@ -54,7 +56,7 @@ def import_folders(folder: str | Path, out: str | Path) -> list[str]:
 
 
 def _samples(folder: Path) -> Iterator[Path]:
-    return (path for path in sorted(folder.iterdir()) if (path / IMAGES).is_dir())
+    return (path for path in sorted(folder.iterdir()) if (path / IMAGES).is_dir() or (path / MASKS).is_dir())
 
 
 def _files(folder: Path) -> list[Path]:

@@ -24,6 +24,7 @@ from stratagem.data.importers.outlines import (
     faults_of_image,
     fits,
     pasted,
+    unnamed,
     write_masks,
 )
 from stratagem.data.importers.output import done, new_folder, write_study
@@ -31,6 +32,7 @@ from stratagem.data.importers.output import done, new_folder, write_study
 __all__ = ["import_labelme"]
 
 GROUND, IGNORED = ("_background_", "background"), ("__ignore__",)  # labels that labelme's own export knows
+OPEN = frozenset({"point", "points", "line", "linestrip"})  # kinds that enclose nothing
 REMEDY = "Mend the files in labelme, or move those away that are not its own."
 
 
@@ -104,13 +106,16 @@ def import_labelme(folder: str | Path, out: str | Path) -> list[str]:
     labelled = [one for path in _files(folder) if (one := _read(path, faults)) is not None]
     faults += twice("image", [str(one.image.resolve()) for one in labelled])
     used = {label for one in labelled for label, _ in one.objects}
+    if not faults and not labelled:
+        faults.append("no JSON file")
     classes = Classes.of(sorted(used), GROUND, IGNORED, faults)
+    left_out = _left_out(labelled, folder)
     require_none(faults, "files of labelme without faults", folder, REMEDY)
     drawings = (_drawing(one, folder, classes) for one in labelled)
     with new_folder(out) as (made, final):
         rows, unseen = write_masks(drawings, made, final)
         write_study(made, out, rows, classes.names, classes.labels)
-    return done(rows, out) + _notes(labelled, unseen, folder)
+    return done(rows, out) + left_out + ([f"Too small to hold a pixel: {unseen} outlines."] if unseen else [])
 
 
 def _files(folder: Path) -> list[Path]:
@@ -124,7 +129,9 @@ def _read(path: Path, faults: list[str]) -> _Labelled | None:
     except DataError as error:
         faults.append(sentence(error))
         return None
-    image = path.parent / PureWindowsPath(said.imagePath).as_posix()
+    named = PureWindowsPath(said.imagePath)
+    places = [path.parent / named.as_posix(), path.parent / named.name]  # also where the folders were moved
+    image = next((place for place in places if place.is_file()), places[-1])
     own = [f"{path}: {fault}" for fault in faults_of_image(image, said.size)]
     if own:
         faults += own
@@ -132,7 +139,7 @@ def _read(path: Path, faults: list[str]) -> _Labelled | None:
     header = header_of(image)
     found = _Labelled(path, image, (header.height, header.width), [], Counter())
     for number, shape in enumerate(said.shapes):
-        if shape.kind not in OUTLINES:
+        if shape.kind in OPEN:
             found.others[shape.kind] += 1
             continue
         try:
@@ -145,6 +152,8 @@ def _read(path: Path, faults: list[str]) -> _Labelled | None:
 
 def _outline(shape: _Shape, size: tuple[int, int]) -> dict:
     """A shape in pycocotools' own form; ValueError where it is none."""
+    if shape.kind not in OUTLINES:
+        raise ValueError(f"where there may be {', '.join([*OUTLINES, *sorted(OPEN)])}")
     if len(shape.points) < 3 if shape.kind == "polygon" else len(shape.points) != 2:
         raise ValueError(f"of {len(shape.points)} points")
     if not fits([_flat(shape)], size):
@@ -189,19 +198,13 @@ def _drawing(one: _Labelled, folder: Path, classes: Classes) -> Drawing:
     return Drawing(one.image, mask, one.size, objects)
 
 
-def _notes(labelled: list[_Labelled], unseen: int, folder: Path) -> list[str]:
-    """What was left out, or is empty."""
+def _left_out(labelled: list[_Labelled], folder: Path) -> list[str]:
+    """What is left out, or is empty."""
     left = sum((one.others for one in labelled), Counter())
     empty = sum(not one.objects for one in labelled)
-    known = {one.image.resolve() for one in labelled}
-    without = sum(path.resolve() not in known for _, path in walk(folder).images)
     notes = [
         f"Left out: {count} shapes of kind {kind}, which enclose nothing." for kind, count in left.items()
     ]
     if empty:
         notes.append(f"All background: {empty} images without an object.")
-    if without:
-        notes.append(f"Left out: {without} images without a JSON file.")
-    if unseen:
-        notes.append(f"Too small to hold a pixel: {unseen} outlines.")
-    return notes
+    return notes + unnamed(folder, [one.image for one in labelled])

@@ -118,7 +118,8 @@ def _classes_of_nnunet(dataset: _Dataset, where: Path) -> tuple[list[str], dict[
     classes = sorted(values, key=values.__getitem__)
     ignore = cast(int, dataset.labels.get("ignore", len(classes)))  # lists, of regions, were refused
     consecutive = [values[name] for name in classes] == list(range(len(classes)))
-    if not consecutive or not 2 <= len(classes) <= ignore <= IGNORE:
+    named = all(name.strip() for name in classes)
+    if not named or not consecutive or not 2 <= len(classes) <= ignore <= IGNORE:
         found = json.dumps(dataset.labels, ensure_ascii=False)
         expected = "`labels` 0, 1, 2, ... of at least two classes, `ignore` the highest"
         raise fault_of([found], expected, where, _NNUNET_REMEDY)

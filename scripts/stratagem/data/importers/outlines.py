@@ -24,6 +24,7 @@ from pydantic import (
 )
 
 from stratagem.core.errors import DataError
+from stratagem.data.files import image_files
 from stratagem.data.image import header_of
 from stratagem.data.importers.faults import sentence
 
@@ -38,6 +39,7 @@ __all__ = [
     "faults_of_image",
     "fits",
     "pasted",
+    "unnamed",
     "write_masks",
 ]
 
@@ -162,6 +164,13 @@ def faults_of_image(path: Path, size: Size | None) -> list[str]:
         said = f"{size[0]}x{size[1]}"
         return [f"{path} is {found.height}x{found.width} (height x width), not {said} as declared"]
     return []
+
+
+def unnamed(folder: Path, named: Iterable[Path]) -> list[str]:
+    """How many images of a folder a collection does not name, as a note; none where there are none."""
+    known = {path.resolve() for path in named}
+    count = sum(path.resolve() not in known for _, path in image_files(folder))
+    return [f"Left out: {count} images that the annotations do not name."] if count else []
 
 
 def write_masks(drawings: Iterable[Drawing], made: Path, final: Path) -> tuple[list[dict], int]:

@@ -1,7 +1,7 @@
 """Segmentations of Pascal VOC, and what other tools export in its form, as a sample sheet."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +9,9 @@ import numpy as np
 
 from stratagem.core.errors import DataError
 from stratagem.data.files import image_files
-from stratagem.data.importers.faults import require_folder, require_none, sentence
+from stratagem.data.importers.faults import require_folder, require_none, sentence, twice
 from stratagem.data.importers.output import done, new_folder, write_study
-from stratagem.data.labels import IGNORE, read_mask
+from stratagem.data.labels import IGNORE, RawMask, colour_codes, colour_name, read_mask
 
 __all__ = ["import_voc"]
 
@@ -19,8 +19,10 @@ IMAGES, MASKS, COLOURS = "JPEGImages", "SegmentationClass", "labelmap.txt"
 OWN = ["background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow"]
 OWN += ["diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train"]
 OWN += ["tvmonitor"]
+NAMED = 3  # colours that a fault names
+Found = tuple[list[str], dict[str, Any], list[str]]  # classes, `labels`, sentences
 BYTE = r"(25[0-5]|2[0-4]\d|1?\d?\d)"
-LINE = re.compile(rf"([^:]+):{BYTE},{BYTE},{BYTE}(?::.*)?")
+LINE = re.compile(rf"(.*\S.*):\s*{BYTE},\s*{BYTE},\s*{BYTE}\s*(?::[^:]*:?[^:]*)?")
 REMEDY = f"Each mask of {MASKS} needs the image of its name in {IMAGES}."
 
 
@@ -56,26 +58,32 @@ def import_voc(folder: str | Path, out: str | Path) -> list[str]:
     require_none(faults, "an image for each mask", folder, REMEDY)
     rows: list[dict] = [{"image": images[name], "mask": masks[name]} for name in sorted(masks)]
     colours = folder / COLOURS
-    classes, labels = _by_colour(colours) if colours.is_file() else _by_index(masks.values(), faults)
-    require_none(faults, "masks of Pascal VOC's classes", folder / MASKS, f"Name others in {colours}.")
+    if colours.is_file():
+        classes, labels, notes = _by_colour(_colours(colours), masks.values(), faults)
+    else:
+        classes, labels, notes = _by_index(masks.values(), faults)
+    require_none(faults, "masks of classes that are known", folder / MASKS, f"Name them in {colours}.")
     with new_folder(out) as (made, _):
         write_study(made, out, rows, classes, labels)
     without = len(images) - len(masks)
-    own = [] if colours.is_file() else [f"Classes by their numbers in Pascal VOC: {', '.join(classes)}."]
-    return done(rows, out) + own + ([f"Left out: {without} images without a mask."] if without else [])
+    return done(rows, out) + notes + ([f"Left out: {without} images without a mask."] if without else [])
 
 
-def _by_index(masks: Iterable[Path], faults: list[str]) -> tuple[list[str], dict[str, Any]]:
-    """The classes of VOC's own that some masks hold, and the config key `labels`."""
-    seen: set[int] = set()
+def _read(masks: Iterable[Path], faults: list[str]) -> Iterator[tuple[Path, RawMask]]:
+    """Each mask; those that cannot be read are added to the faults."""
     for path in masks:
         try:
-            mask = read_mask(path).values
+            yield path, read_mask(path)
         except DataError as error:
             faults.append(sentence(error))
-            continue
-        held = set(np.unique(mask).tolist()) - {IGNORE}
-        if mask.ndim != 2 or not held <= set(range(len(OWN))):
+
+
+def _by_index(masks: Iterable[Path], faults: list[str]) -> Found:
+    """The classes of VOC's own that some masks hold, the config key `labels`, and what is to be said."""
+    seen: set[int] = set()
+    for path, mask in _read(masks, faults):
+        held = set(np.unique(mask.values).tolist()) - {IGNORE}
+        if mask.values.ndim != 2 or not held <= set(range(len(OWN))):
             faults.append(
                 f"{path} holds colours, or values that are none of 0 to {len(OWN) - 1} and {IGNORE}"
             )
@@ -83,20 +91,37 @@ def _by_index(masks: Iterable[Path], faults: list[str]) -> tuple[list[str], dict
             seen |= held
     classes = [name for number, name in enumerate(OWN) if number in seen | {0}]
     values = {name: [OWN.index(name)] for name in classes}
-    return classes, {"encoding": "values", "values": values, "ignore": IGNORE}
+    said = f"Classes by their numbers in Pascal VOC: {', '.join(classes)}."
+    return classes, {"encoding": "values", "values": values, "ignore": IGNORE}, [said]
 
 
-def _by_colour(path: Path) -> tuple[list[str], dict[str, Any]]:
-    """The classes of a file of colours, and the config key `labels`."""
-    colours, faults = {}, []
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        found = LINE.fullmatch(line)
-        if found:
-            colours[found[1]] = "#" + bytes(map(int, found.groups()[1:])).hex()
+def _by_colour(colours: dict[str, str], masks: Iterable[Path], faults: list[str]) -> Found:
+    """The classes whose colours some masks hold, the config key `labels`, and what is to be said."""
+    seen: set[str] = set()
+    for path, mask in _read(masks, faults):
+        held = {colour_name(code) for code in np.unique(colour_codes(mask)).tolist()}
+        unknown = sorted(held - set(colours.values()))
+        if unknown:
+            faults.append(f"{path} holds {', '.join(unknown[:NAMED])}, which {COLOURS} does not name")
+        seen |= held
+    classes = ["background", *(name for name in colours if name != "background" and colours[name] in seen)]
+    unused = [name for name in colours if name not in classes]
+    labels = {"encoding": "colours", "colours": {name: colours[name] for name in classes}}
+    return classes, labels, [f"Labels without a pixel, left out: {', '.join(unused)}."] if unused else []
+
+
+def _colours(path: Path) -> dict[str, str]:
+    """The colour of each label, by a file of colours."""
+    found, faults = [], []
+    for line in path.read_text(encoding="utf-8-sig", errors="replace").splitlines():
+        match = LINE.fullmatch(line)
+        if match:
+            found.append((match[1], "#" + bytes(map(int, match.groups()[1:])).hex()))
         elif line.strip() and not line.startswith("#"):
             faults.append(f"`{line}`")
-    if "background" not in colours:
+    names, colours = zip(*found, strict=True) if found else ((), ())
+    faults += twice("label", names) + twice("colour", colours)
+    if "background" not in names:
         faults.append("no line of `background`")
     require_none(faults, "a label a line, `NAME:RED,GREEN,BLUE::`", path, "Mend those lines.")
-    names = ["background", *(name for name in colours if name != "background")]
-    return names, {"encoding": "colours", "colours": colours}
+    return dict(found)
