@@ -76,8 +76,8 @@ def test_colours_of_a_labelmap_are_the_classes(tmp_path):
 def test_a_labelmap_that_is_none_is_refused(voc, tmp_path):
     """Every line of it."""
     labelmap = voc / "labelmap.txt"
-    labelmap.write_bytes("zelle:1,2,3::\nrötlich".encode("latin-1"))
-    refused(lambda: import_voc(voc, tmp_path / "out"), "no line of `background`", out=tmp_path / "out")
+    labelmap.write_bytes("background:0,0,0::\nrötlich:1,2,3::".encode("latin-1"))
+    refused(lambda: import_voc(voc, tmp_path / "out"), "`r\ufffdtlich:1,2,3::`", out=tmp_path / "out")
     labelmap.write_text("cell:250,50\nvein:1,2,256::\n")
     words = ["3 faults", "`cell:250,50`", "`vein:1,2,256::`", "no line of `background`"]
     refused(lambda: import_voc(voc, tmp_path / "out"), *words, out=tmp_path / "out")

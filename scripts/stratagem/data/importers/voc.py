@@ -115,7 +115,7 @@ def _colours(path: Path) -> dict[str, str]:
     found, faults = [], []
     for line in path.read_text(encoding="utf-8-sig", errors="replace").splitlines():
         match = LINE.fullmatch(line)
-        if match:
+        if match and "\ufffd" not in line:  # which stands for bytes that are no UTF-8
             found.append((match[1], "#" + bytes(map(int, match.groups()[1:])).hex()))
         elif line.strip() and not line.startswith("#"):
             faults.append(f"`{line}`")
