@@ -22,7 +22,7 @@ MADE = {
 
 def made_by_call():
     """The files that this call was started for and that are there."""
-    asked = workflow.dag_settings.targets or {"all"}
+    asked = set(workflow.dag_settings.targets or ["all"])
     named = [path for target in sorted(asked) for path in MADE.get(target, [target])]
     whole = asked & {"all", "report"}
     return filter(os.path.isfile, [*named, *([f"{RESULTS}/report/report.html"] if whole else [])])

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 
+import h5py
 import numpy as np
 import pandas as pd
 import psutil
@@ -204,6 +205,29 @@ def test_a_damaged_shard_is_named(raw):
     path.unlink()
     assert raw.snakemake("results/tiny/resolutions/native/shards.parquet").returncode == 0
     assert "Traceback" not in said.stdout
+
+
+def test_a_training_stops_at_bytes_that_have_changed(raw):
+    """Bits flip on the disk, size and time stay: it is named, and after `repair` the same call trains."""
+    study = yaml.safe_load((raw.folder / "study.yaml").read_text())
+    study["strategies"]["baseline"]["loader"] = {"batch_size": 2}
+    (raw.folder / "study.yaml").write_text(yaml.safe_dump(study))
+    assert raw.snakemake("results/tiny/resolutions/native/shards.parquet").returncode == 0
+    for path in (raw.folder / "results/tiny/resolutions/native").glob("*.h5"):
+        with h5py.File(path) as file:
+            images = file["16x20/image"]
+            places = [images.id.get_chunk_info(n).byte_offset for n in range(len(images))]
+        data, status = bytearray(path.read_bytes()), path.stat()
+        for place in places:
+            data[place] ^= 1
+        path.write_bytes(bytes(data))
+        os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    target = "results/tiny/runs/baseline/fold0/seed1/model.safetensors"
+    said = raw.snakemake(target)
+    assert said.returncode != 0 and "Traceback" not in said.stdout
+    assert "`snakemake --cores 1 repair`" in said.stdout
+    assert raw.snakemake("repair").returncode == 0
+    assert raw.snakemake(target).returncode == 0
 
 
 def test_too_few_threads_stop_a_run(raw):

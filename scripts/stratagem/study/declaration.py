@@ -606,7 +606,7 @@ class Delivery(Section):
         description="map: shards are mapped into memory. positioned: read by position. auto: mapped "
         "unless they lie on a networked disk.",
     )
-    verify: bool = Field(False, description="Compare each sample's checksum when it is first read.")
+    verify: bool = Field(True, description="Compare each sample's checksum when it is first read.")
 
     @classmethod
     def granted(cls, resources: Any) -> "Delivery":
