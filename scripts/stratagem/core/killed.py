@@ -12,8 +12,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import psutil
-
 __all__ = ["killed_jobs", "watched"]
 
 EVERY_S = 0.5
@@ -35,6 +33,8 @@ def watched(log: logging.Logger, granted_mb: int | None) -> Iterator[None]:
     granted_mb : int or None
         What the job was given.
     """
+    import psutil  # not where a study is only read: on Linux it needs modules of POSIX
+
     ended = threading.Event()
 
     def watch() -> None:
