@@ -6,7 +6,7 @@ from stratagem.core.killed import killed_jobs
 
 # `snakemake --list` shows what a rule says when it runs.
 for one in workflow.rules:
-    one.docstring = one.docstring or re.sub(r"\{wildcards\.(\w+)\}", r"{\1}", str(one.message))
+    one.docstring = one.docstring or re.sub(r"\{wildcards\.(\w+)\}", r"{\1}", one.message or "")
 
 # What a target is asked for, where it is not what its name says; a run of the whole study shows its report.
 MADE = {

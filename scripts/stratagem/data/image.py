@@ -53,6 +53,7 @@ EXTENSIONS = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff"
 EXTENSIONS |= {".jfif", ".jp2", ".j2k", ".pbm", ".pgm", ".pnm", ".ppm"}
 MAX_BYTES = 2**31  # of one decoded image, so that index and page fit the memory that their rules declare
 MAX_RATIO = 100_000  # decoded bytes to those of the file, beyond which it is damaged, or a bomb
+AT_ONCE = 2**26  # pixels of the images that jobs of several threads have in memory at once
 BOMB_BYTES = 2**26  # below which a file may say what it likes
 SAMPLES_PER_IMAGE = 4096
 PERCENTILES = (0.1, 99.9)

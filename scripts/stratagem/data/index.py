@@ -34,6 +34,7 @@ from stratagem.core.workers import in_order
 from stratagem.data.blocks import Blocks, with_blocks
 from stratagem.data.duplicates import Print, alike, clusters, pairs, take_print
 from stratagem.data.image import (
+    AT_ONCE,
     Reading,
     header_of,
     is_wide,
@@ -74,7 +75,6 @@ STRANGE = (
 INTENSITIES = 256  # kept of each image of more than 8 bits
 COLUMNS = ["sample", "group", "part", "cluster", "image", "masks", "height", "width", "pixel_size"]
 COLUMNS += ["stored", "mask_resized", "page", "window", "reading", "encoding"]
-AT_ONCE = 2**26  # pixels of the images that are in memory at once
 
 
 @dataclass(frozen=True)
@@ -271,8 +271,8 @@ def require_good(index: Index, classes: list[str], policy: str, problems: str) -
     stopping = bad if policy == "stop" else kept
     if len(stopping):
         first = (kept if len(kept) else bad).iloc[0]
-        nothing_left = len(kept) or index.table.empty
-        skip = "" if nothing_left else ", or set `bad_samples: skip` to go on without these samples"
+        helps = not len(kept) and not index.table.empty
+        skip = ", or set `bad_samples: skip` to go on without these samples" if helps else ""
         raise DataError(
             expected="every file usable",
             found=f"{len(stopping)} that are not; the first is {first['file']}: "

@@ -12,12 +12,10 @@ import pandas as pd
 from stratagem.core.errors import DataError
 from stratagem.core.workers import in_order
 from stratagem.data.duplicates import Print, pairs, take_print
-from stratagem.data.image import read_raw
+from stratagem.data.image import AT_ONCE, read_raw
 from stratagem.data.pixels import place_of
 
 __all__ = ["require_apart", "shared", "still_there"]
-
-AT_ONCE = 2**26  # pixels of the images that are in memory at once
 
 
 def still_there(source: pd.DataFrame, start: str | Path) -> tuple[pd.DataFrame, int]:
@@ -62,7 +60,7 @@ def shared(source: pd.DataFrame, tested: pd.DataFrame, *, near: bool, threads: i
     DataError
         If an image cannot be read.
     """
-    both = pd.concat([source, tested], ignore_index=True)
+    both = pd.concat([source, tested if len(source) else tested[:0]], ignore_index=True)
     prints = in_order(_print, both.itertuples(), threads=threads, weight=_area, limit=AT_ONCE)
     found = pairs(range(len(both)), list(prints), near=near)
     found = found[(found["sample"] < len(source)) & (found["other"] >= len(source))]

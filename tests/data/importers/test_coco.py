@@ -237,6 +237,6 @@ def test_names_of_windows_are_read_and_images_that_are_not_named_counted(tmp_pat
     annotations, images = coco(tmp_path, rectangle(1, 1, 4, 3), names=("sub/one.png",))
     annotations.write_text(annotations.read_text().replace("sub/one.png", "sub\\\\one.png"))
     save(picture(), images / "two.png")
-    said = import_coco(annotations, images, tmp_path / "out")
-    assert sheet(tmp_path / "out")["mask"].tolist() == ["masks/sub/one.png"]
+    said = import_coco(annotations, images, images / "out")
+    assert sheet(images / "out")["mask"].tolist() == ["masks/sub/one.png"]
     assert "Left out: 1 images that the annotations do not name." in said

@@ -104,10 +104,10 @@ def test_every_fault_is_in_one_error(tmp_path):
         "image '../a.png' is no path below the image folder",
         "image 'b.png': width: ",
         "a.png: shape 0, points: List should have at least 6 items",
-        "a.png: shape 1, polygon: the outline does not fit the image's size",
+        "a.png: shape 1, a polygon whose outline does not fit the image's size",
         "a.png: shape 2, points.0: ",
-        "a.png: shape 3, mask: `rle` is of 3 pixels, not of 3x2",
-        "a.png: shape 4, mask: it is larger than the image",
+        "a.png: shape 3, a mask whose `rle` is of 3 pixels, not of 3x2",
+        "a.png: shape 4, a mask that is larger than the image",
         "a.png: shape 5, xtl: ",
         "a.png: shape 6, rx: ",
         "c' is given 2 times",
@@ -156,11 +156,12 @@ def test_a_project_has_a_folder_for_each_subset_and_frames_have_an_ending(tmp_pa
     (images / "a.png").unlink()
     for name in ("Train/a.png", "Val/a.png", "frame_000000.PNG", "spare.png"):
         save(picture(), images / name)
-    said = import_cvat(path, images, tmp_path / "out")
-    assert sheet(tmp_path / "out")["mask"].tolist() == [
+    out = images / "out"  # whose masks are none of the images that are not named
+    said = import_cvat(path, images, out)
+    assert sheet(out)["mask"].tolist() == [
         "masks/Train/a.png",
         "masks/Val/a.png",
         "masks/frame_000000.png",
     ]
-    assert drawn(tmp_path / "out", 0).max() == 1 and drawn(tmp_path / "out", 1).max() == 2
+    assert drawn(out, 0).max() == 1 and drawn(out, 1).max() == 2
     assert "Left out: 1 images that the annotations do not name." in said

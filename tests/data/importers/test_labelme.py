@@ -117,6 +117,7 @@ def test_every_fault_is_in_one_error(tmp_path):
     _labelme(
         folder, "far", ("polygon", "cell", [[0, 0], [1e9, 0], [0, 9]]), ("mask", "cell", [[0, 0], [1, 1]])
     )
+    _labelme(folder, "wide", ("circle", "cell", [[15, 12], [-7, -5]]))  # whose points alone would fit
     refused(
         lambda: import_labelme(folder, out),
         "other.json: expected a JSON file with shapes, imagePath",
@@ -125,8 +126,9 @@ def test_every_fault_is_in_one_error(tmp_path):
         f"image '{folder / 'two.png'}' is given 2 times",
         "two.json: shapes.0: a polygon of 2 points; ",
         "two.json: shapes.1: a rectangle of 4 points; ",
-        "far.json: shapes.0: a polygon that does not fit the image's size",
+        "far.json: shapes.0: a polygon whose outline does not fit the image's size",
         "far.json: shapes.1: a mask that cannot be read",
+        "wide.json: shapes.0: a circle whose outline does not fit the image's size",
         out=out,
     )
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from stratagem.data.labels import IGNORE
 
@@ -49,8 +48,3 @@ class Classes:
             faults.append(f"{len(own)} classes, where a mask holds {IGNORE - 1}")
         values = dict.fromkeys(ground, 0) | dict.fromkeys(ignored, IGNORE)
         return cls(["background", *own], values | {name: number for number, name in enumerate(own, start=1)})
-
-    @property
-    def labels(self) -> dict[str, Any]:
-        """The config key `labels`."""
-        return {"encoding": "indices", "ignore": IGNORE}

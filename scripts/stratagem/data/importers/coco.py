@@ -17,9 +17,8 @@ from stratagem.data.importers.outlines import (
     faults_of_image,
     fits,
     unnamed,
-    write_masks,
+    write_drawn,
 )
-from stratagem.data.importers.output import done, new_folder, write_study
 from stratagem.data.labels import IGNORE
 
 __all__ = ["import_coco"]
@@ -59,12 +58,10 @@ def import_coco(annotations: str | Path, images: str | Path, out: str | Path) ->
     numbers = {category.id: number for number, category in enumerate(categories, start=1)}
     objects = _by_image(collection)
     drawings = (_drawing(image, images, objects[image.id], numbers) for image in collection.images)
-    with new_folder(out) as (made, final):
-        rows, unseen = write_masks(drawings, made, final)
-        names = ["background", *(category.name for category in categories)]
-        write_study(made, out, rows, names, {"encoding": "indices", "ignore": IGNORE})
-    named = [images / image.file_name for image in collection.images]
-    return done(rows, out) + _notes_on_coco(collection, objects, unseen) + unnamed(images, named)
+    left_out = unnamed(images, [images / image.file_name for image in collection.images])
+    names = ["background", *(category.name for category in categories)]
+    done, unseen = write_drawn(drawings, names, out)
+    return done + _notes_on_coco(collection, objects, unseen) + left_out
 
 
 _COCO_REMEDY = "Mend the file, or give the folder that its `file_name`s are relative to."
@@ -159,7 +156,9 @@ def _drawing(image: _CocoImage, folder: Path, annotations: list[_Annotation], nu
     return Drawing(folder / image.file_name, mask, image.size, objects)
 
 
-def _notes_on_coco(collection: _Coco, objects: dict[int | str, list[_Annotation]], unseen: int) -> list[str]:
+def _notes_on_coco(
+    collection: _Coco, objects: dict[int | str, list[_Annotation]], unseen: list[str]
+) -> list[str]:
     empty = sum(not objects[image.id] for image in collection.images)
     crowds = sum(annotation.iscrowd for annotation in collection.annotations)
     drawn = {annotation.category_id for annotation in collection.annotations if not annotation.iscrowd}
@@ -169,8 +168,7 @@ def _notes_on_coco(collection: _Coco, objects: dict[int | str, list[_Annotation]
         notes.append(f"All background: {empty} images without annotations.")
     if crowds:
         notes.append(f"Ignored: {crowds} crowd regions, drawn as {IGNORE}.")
-    if unseen:
-        notes.append(f"Too small to hold a pixel: {unseen} outlines.")
+    notes += unseen
     if unused:
         notes.append(
             f"Categories without an object: {', '.join(unused)}; a study stops at a class without pixels, so "

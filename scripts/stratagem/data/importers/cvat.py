@@ -1,11 +1,12 @@
 """Annotations of CVAT as class masks and a sample sheet."""
 
 import glob
+import re
 from abc import ABC, abstractmethod
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any
+from typing import Annotated
 from xml.etree.ElementTree import Element, ParseError
 
 import numpy as np
@@ -35,30 +36,18 @@ from stratagem.data.importers.outlines import (
     Polygon,
     box,
     ellipse,
-    encoded,
     faults_of_image,
-    fits,
     pasted,
+    polygon_of,
     unnamed,
-    write_masks,
+    write_drawn,
 )
-from stratagem.data.importers.output import done, new_folder, write_study
 
 __all__ = ["import_cvat"]
 
 GROUND = ("background",)  # a label that CVAT's own masks draw as 0
+NUMBERS = BeforeValidator(lambda text: re.split("[,;]", text))  # of a text, as a list
 REMEDY = "Export the task once more as `CVAT for images 1.1`, and name the folder of its images."
-
-
-def _numbers(separators: str) -> Any:
-    """A text of numbers as a list of them."""
-
-    def split(text: Any) -> Any:
-        for separator in separators[1:]:
-            text = text.replace(separator, separators[0])
-        return [word.strip() for word in text.split(separators[0])]
-
-    return BeforeValidator(split)
 
 
 class _Shape(BaseModel, ABC):
@@ -73,10 +62,10 @@ class _Shape(BaseModel, ABC):
 
 
 class _Polygon(_Shape):
-    points: Annotated[Polygon, _numbers(",;")]
+    points: Annotated[Polygon, NUMBERS]
 
     def outline(self, size: tuple[int, int]) -> dict:
-        return _encoded(self.points, size)
+        return polygon_of(self.points, size)
 
 
 class _Box(_Shape):
@@ -87,7 +76,7 @@ class _Box(_Shape):
     rotation: FiniteFloat = 0
 
     def outline(self, size: tuple[int, int]) -> dict:
-        return _encoded(box(self.xtl, self.ytl, self.xbr, self.ybr, self.rotation), size)
+        return polygon_of(box(self.xtl, self.ytl, self.xbr, self.ybr, self.rotation), size)
 
 
 class _Ellipse(_Shape):
@@ -98,11 +87,11 @@ class _Ellipse(_Shape):
     rotation: FiniteFloat = 0
 
     def outline(self, size: tuple[int, int]) -> dict:
-        return _encoded(ellipse(self.cx, self.cy, self.rx, self.ry, self.rotation), size)
+        return polygon_of(ellipse(self.cx, self.cy, self.rx, self.ry, self.rotation), size)
 
 
 class _Mask(_Shape):
-    rle: Annotated[list[NonNegativeInt], _numbers(",")]
+    rle: Annotated[list[NonNegativeInt], NUMBERS]
     left: int
     top: int
     width: PositiveInt
@@ -110,10 +99,10 @@ class _Mask(_Shape):
 
     def outline(self, size: tuple[int, int]) -> dict:
         if self.width > size[1] or self.height > size[0]:
-            raise ValueError("it is larger than the image")
+            raise ValueError("that is larger than the image")
         # Run lengths go row by row, and begin outside the object.
         if sum(self.rle) != self.width * self.height:
-            raise ValueError(f"`rle` is of {sum(self.rle)} pixels, not of {self.width}x{self.height}")
+            raise ValueError(f"whose `rle` is of {sum(self.rle)} pixels, not of {self.width}x{self.height}")
         inside = np.arange(len(self.rle)) % 2 == 1
         return pasted(np.repeat(inside, self.rle).reshape(self.height, self.width), self.left, self.top, size)
 
@@ -181,11 +170,9 @@ def import_cvat(annotations: str | Path, images: str | Path, out: str | Path) ->
         faults.append("no image in it")
     classes = Classes.of(_labels(root, found), GROUND, (), faults)
     require_none(faults, "a file of CVAT without faults", annotations, REMEDY)
-    drawings = (_drawing(one, images, classes) for one in found)
-    with new_folder(out) as (made, final):
-        rows, unseen = write_masks(drawings, made, final)
-        write_study(made, out, rows, classes.names, classes.labels)
-    return done(rows, out) + _notes(found, unseen) + unnamed(images, [one.path for one in found])
+    left_out = unnamed(images, [one.path for one in found])
+    done, unseen = write_drawn((_drawing(one, images, classes) for one in found), classes.names, out)
+    return done + _notes(found) + unseen + left_out
 
 
 def _parsed(path: Path) -> Element:
@@ -199,10 +186,12 @@ def _parsed(path: Path) -> Element:
     except (ParseError, LookupError, ValueError) as error:  # the last two of an encoding that is none
         faults = [f"one that cannot be read ({error})"]
     else:
-        if root is not None and root.tag == "annotations" and root.find("track") is None:
+        if root is None or root.tag != "annotations":
+            faults = ["an XML file of another kind"]
+        elif root.find("track") is not None:
+            faults = ["tracks of a video"]
+        else:
             return root
-        tracks = root is not None and root.tag == "annotations"
-        faults = ["tracks of a video" if tracks else "an XML file of another kind"]
     raise fault_of(faults, "a file of `CVAT for images 1.1`", path, REMEDY)
 
 
@@ -238,7 +227,7 @@ def _read(element: Element, folder: Path, faults: list[str]) -> _Annotated | Non
         except ValidationError as error:
             faults += [f"{image.name}: shape {number}, {fault}" for fault in faults_of_model(error)]
         except ValueError as error:
-            faults.append(f"{image.name}: shape {number}, {shape.tag}: {error}")
+            faults.append(f"{image.name}: shape {number}, a {shape.tag} {error}")
     return _Annotated(image, path, sorted(shapes, key=lambda one: one[0].z_order), others)
 
 
@@ -253,25 +242,17 @@ def _file(folder: Path, image: _CvatImage) -> Path:
     return folder / image.name
 
 
-def _encoded(polygon: list[float], size: tuple[int, int]) -> dict:
-    if not fits([polygon], size):
-        raise ValueError("the outline does not fit the image's size")
-    return encoded([polygon], size)
-
-
 def _drawing(one: _Annotated, folder: Path, classes: Classes) -> Drawing:
     objects = [(outline, classes.values[shape.label]) for shape, outline in one.shapes]
     mask = PurePosixPath(one.path.relative_to(folder).as_posix()).with_suffix(".png")
     return Drawing(one.path, mask, one.image.size, objects)
 
 
-def _notes(found: list[_Annotated], unseen: int) -> list[str]:
+def _notes(found: list[_Annotated]) -> list[str]:
     """What was left out, or is empty."""
     left = sum((one.others for one in found), Counter())
     empty = sum(not one.shapes for one in found)
     notes = [f"Left out: {count} of <{kind}>, which are not drawn." for kind, count in left.items()]
     if empty:
         notes.append(f"All background: {empty} images without an object.")
-    if unseen:
-        notes.append(f"Too small to hold a pixel: {unseen} outlines.")
     return notes

@@ -20,14 +20,12 @@ from stratagem.data.importers.outlines import (
     Drawing,
     box,
     ellipse,
-    encoded,
     faults_of_image,
-    fits,
     pasted,
+    polygon_of,
     unnamed,
-    write_masks,
+    write_drawn,
 )
-from stratagem.data.importers.output import done, new_folder, write_study
 
 __all__ = ["import_labelme"]
 
@@ -111,11 +109,8 @@ def import_labelme(folder: str | Path, out: str | Path) -> list[str]:
     classes = Classes.of(sorted(used), GROUND, IGNORED, faults)
     left_out = _left_out(labelled, folder)
     require_none(faults, "files of labelme without faults", folder, REMEDY)
-    drawings = (_drawing(one, folder, classes) for one in labelled)
-    with new_folder(out) as (made, final):
-        rows, unseen = write_masks(drawings, made, final)
-        write_study(made, out, rows, classes.names, classes.labels)
-    return done(rows, out) + left_out + ([f"Too small to hold a pixel: {unseen} outlines."] if unseen else [])
+    done, unseen = write_drawn((_drawing(one, folder, classes) for one in labelled), classes.names, out)
+    return done + left_out + unseen
 
 
 def _files(folder: Path) -> list[Path]:
@@ -154,30 +149,25 @@ def _outline(shape: _Shape, size: tuple[int, int]) -> dict:
     """A shape in pycocotools' own form; ValueError where it is none."""
     if shape.kind not in OUTLINES:
         raise ValueError(f"where there may be {', '.join([*OUTLINES, *sorted(OPEN)])}")
-    if len(shape.points) < 3 if shape.kind == "polygon" else len(shape.points) != 2:
-        raise ValueError(f"of {len(shape.points)} points")
-    if not fits([_flat(shape)], size):
-        raise ValueError("that does not fit the image's size")
+    count = len(shape.points)
+    if not (count >= 3 if shape.kind == "polygon" else count == 2):
+        raise ValueError(f"of {count} points")
     return OUTLINES[shape.kind](shape, size)
 
 
-def _flat(shape: _Shape) -> list[float]:
-    return [value for point in shape.points for value in point]
-
-
 def _polygon(shape: _Shape, size: tuple[int, int]) -> dict:
-    return encoded([_flat(shape)], size)
+    return polygon_of([value for point in shape.points for value in point], size)
 
 
 def _rectangle(shape: _Shape, size: tuple[int, int]) -> dict:
     (x, y), (other_x, other_y) = shape.points
-    return encoded([box(min(x, other_x), min(y, other_y), max(x, other_x), max(y, other_y))], size)
+    return polygon_of(box(min(x, other_x), min(y, other_y), max(x, other_x), max(y, other_y)), size)
 
 
 def _circle(shape: _Shape, size: tuple[int, int]) -> dict:
     middle, edge = shape.points
     radius = math.dist(middle, edge)
-    return encoded([ellipse(*middle, radius, radius)], size)
+    return polygon_of(ellipse(*middle, radius, radius), size)
 
 
 def _mask(shape: _Shape, size: tuple[int, int]) -> dict:

@@ -27,6 +27,8 @@ from stratagem.core.errors import DataError
 from stratagem.data.files import image_files
 from stratagem.data.image import header_of
 from stratagem.data.importers.faults import sentence
+from stratagem.data.importers.output import done, new_folder, write_study
+from stratagem.data.labels import IGNORE
 
 __all__ = [
     "Drawing",
@@ -39,8 +41,9 @@ __all__ = [
     "faults_of_image",
     "fits",
     "pasted",
+    "polygon_of",
     "unnamed",
-    "write_masks",
+    "write_drawn",
 ]
 
 Size = tuple[int, int]  # height, width
@@ -109,6 +112,13 @@ class Drawing:
     objects: Sequence[tuple[dict, int]]
 
 
+def polygon_of(points: list[float], size: Size) -> dict:
+    """A polygon in pycocotools' own form; ValueError where it does not fit an image of that size."""
+    if not fits([points], size):
+        raise ValueError("whose outline does not fit the image's size")
+    return encoded([points], size)
+
+
 def fits(outline: RunLengths | list[list[float]], size: Size) -> bool:
     """Whether an outline can be of an image of a size; of others pycocotools misreads, or never ends."""
     height, width = size
@@ -173,22 +183,32 @@ def unnamed(folder: Path, named: Iterable[Path]) -> list[str]:
     return [f"Left out: {count} images that the annotations do not name."] if count else []
 
 
-def write_masks(drawings: Iterable[Drawing], made: Path, final: Path) -> tuple[list[dict], int]:
-    """The masks as PNG files, uint8 (H, W).
+def write_drawn(
+    drawings: Iterable[Drawing], classes: list[str], out: str | Path
+) -> tuple[list[str], list[str]]:
+    """A new folder with the masks, PNG, uint8 (H, W), a sheet and the keys that read it.
 
     Parameters
     ----------
     drawings : iterable of Drawing
-    made, final : path
-        The folder to write to and what it will be called, from `stratagem.data.importers.output.new_folder`.
+    classes : list of str
+        Names by class index, background first; 255 is ignored.
+    out : path
+        The folder to make.
 
     Returns
     -------
-    list of dict
-        ``image, mask`` of each.
-    int
-        How many outlines hold no pixel.
+    done, unseen : list of str
+        What was made, and how many outlines hold no pixel, in sentences.
     """
+    with new_folder(out) as (made, final):
+        rows, unseen = _write_masks(drawings, made, final)
+        write_study(made, out, rows, classes, {"encoding": "indices", "ignore": IGNORE})
+    return done(rows, out), [f"Too small to hold a pixel: {unseen} outlines."] if unseen else []
+
+
+def _write_masks(drawings: Iterable[Drawing], made: Path, final: Path) -> tuple[list[dict], int]:
+    """Rows of the sheet, and how many outlines hold no pixel."""
     rows, unseen = [], 0
     for drawing in drawings:
         mask = np.zeros(drawing.size, np.uint8)

@@ -22,7 +22,7 @@ OWN += ["tvmonitor"]
 NAMED = 3  # colours that a fault names
 Found = tuple[list[str], dict[str, Any], list[str]]  # classes, `labels`, sentences
 BYTE = r"(25[0-5]|2[0-4]\d|1?\d?\d)"
-LINE = re.compile(rf"(.*\S.*):\s*{BYTE},\s*{BYTE},\s*{BYTE}\s*(?::[^:]*:?[^:]*)?")
+LINE = re.compile(rf"(.*?\S.*?):\s*{BYTE},\s*{BYTE},\s*{BYTE}\s*(?::.*)?")
 REMEDY = f"Each mask of {MASKS} needs the image of its name in {IMAGES}."
 
 
