@@ -59,7 +59,7 @@ def trained(network: str, width: int, depth: int, count: int, side: int, exact: 
     from stratagem.networks.build import build
     from stratagem.networks.execution import choose
     from stratagem.training import loop
-    from stratagem.training.capacity import prediction_mb
+    from stratagem.training.capacity import training_mb
     from stratagem.training.options import Options
     from stratagem.training.records import Records
 
@@ -68,7 +68,7 @@ def trained(network: str, width: int, depth: int, count: int, side: int, exact: 
     model = execution.place(build(network, 2, width=width, depth=depth, seed=0).train())
     common = {"learning_rate": 1e-5, "weight_decay": 0.0, "warmup": 0.0, "validations": 1, "steps": 3}
     options = Options(batch_size=count, micro_batch_pixels=2**30, **common)
-    reckoned = prediction_mb(model, options, execution)((count, side, side))
+    reckoned = training_mb(model, options, execution)((count, side, side))
     image, mask = np.zeros((count, side, side, 3), np.uint8), np.zeros((count, side, side), np.uint8)
     batch = Batch(image, mask, np.array(["a"] * count), np.arange(count), 0)
     RESET.write_text("5")

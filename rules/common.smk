@@ -1,6 +1,7 @@
 """The study, read once; which names a wildcard may take; what each stage is handed of the config."""
 
 import functools
+import os
 import re
 import sys
 from pathlib import Path
@@ -11,13 +12,14 @@ from stratagem.comparison.outlook import outlook
 from stratagem.comparison.simulation import Shape
 from stratagem.core.device import settle_device
 from stratagem.core.errors import ConfigError
+from stratagem.core.memory import total_mb
 from stratagem.core.provenance import sources
 from stratagem.data import raw
 from stratagem.data.demo import DOMAINS
 from stratagem.data.files import walk
-from stratagem.study import preflight, stored
+from stratagem.study import needs, preflight, stored
 from stratagem.study.call import read_call
-from stratagem.study.declaration import HELD_MB, DataSource, RunSource, WeightsSource
+from stratagem.study.declaration import DataSource, RunSource, WeightsSource
 from stratagem.study.extent import units_tested
 from stratagem.study.reading import read_study
 
@@ -26,6 +28,7 @@ ENVIRONMENT = "../envs/stratagem.yaml"
 DEMO = "data/demo"
 FOLDER = Path(str(workflow.current_basedir))
 PLANS_JOBS = workflow.is_main_process  # else this is a job, on whatever machine
+MACHINE_MB = total_mb()
 
 
 def cores_here():
@@ -37,11 +40,23 @@ def cores_here():
     return STUDY.threads if cores == 1 and workflow.output_settings.dryrun else cores
 
 
+def surroundings():
+    """What preflight holds a study against."""
+    in_main_memory = cores_here() is not None and settle_device(STUDY.device) == "cpu"
+    return {
+        "demo": DEMO,
+        "cores": cores_here(),
+        "walk": walk_once,
+        "memory_mb": MACHINE_MB if in_main_memory else None,
+        "results": Path("results", STUDY.study),
+    }
+
+
 try:
     OWN, CALL = read_call(config, workflow.config_settings.config if PLANS_JOBS else None)
     STUDY = read_study(OWN)
     if PLANS_JOBS:  # a job need not look for what the call that started it has found
-        preflight.require(STUDY, demo=DEMO, cores=cores_here(), walk=walk_once)
+        preflight.require(STUDY, **surroundings())
 except ConfigError as error:
     sys.exit(f"The study cannot be used:\n{error}")
 
@@ -274,19 +289,30 @@ def recorded_code(one, wildcards):
     return next((found[1] for found in digests if found), None)
 
 
-def doubled_on_retry(megabytes):
-    """What a job asks for, in MB: twice as much where it failed once."""
-    return lambda wildcards, attempt: megabytes * min(attempt, 2)
+def training_mb(wildcards, input, attempt):
+    """What a job that trains asks for, in MB: more each time it failed."""
+    frames = needs.Frames.read(Path(input.plan), Path(input.index))
+    need = needs.training_mb(recipe_for(wildcards), frames, STUDY.loader, on_gpu=bool(GPU))
+    return need * attempt
 
 
-def training_mb():
-    """What a job that trains asks for: the stated bound, or room for a common network; its loader's; images held."""
-    return (STUDY.training.memory_mb or 3000) + STUDY.loader.memory_mb + HELD_MB
+def prediction_mb(wildcards, input, attempt):
+    """What a job that tests asks for, in MB: more each time it failed."""
+    frames = needs.Frames.read(Path(input.plan), Path(input.index))
+    return needs.prediction_mb(recipe_for(wildcards), frames, on_gpu=bool(GPU)) * attempt
 
 
-def prediction_mb():
-    """What a job that tests asks for: the bound of a prediction, and what is beside it."""
-    return STUDY.training.prediction_mb + 1000
+def recipe_for(wildcards):
+    """What a job trains, or has trained: a source, or a run."""
+    if "source" in wildcards.keys():
+        return STUDY.pretraining(wildcards.source)
+    return STUDY.run(wildcards.strategy, int(wildcards.fold), int(wildcards.seed))
+
+
+def bound_memory():
+    """Jobs on this machine ask for no more together than it has; `--resources mem_mb=...` on the command line wins."""
+    if cores_here() is not None and MACHINE_MB and "mem_mb" not in workflow.global_resources:
+        workflow.register_resource("mem_mb", MACHINE_MB)
 
 
 @functools.cache
@@ -322,6 +348,17 @@ def expected_shape():
     return found and Shape(found[0], len(STUDY.seeds), found[1])
 
 
+def say_what_is_too_much():
+    """Before anything starts: more cores than there are."""
+    here = os.cpu_count() or 1
+    if (cores_here() or 0) > here:
+        print(
+            f"--cores {cores_here()}: this machine has {here}. Jobs that share a core take longer, all together "
+            f"no less; `--cores {here}` is as fast and takes less memory.",
+            file=sys.stderr,
+        )
+
+
 def say_what_can_be_seen():
     """Before anything is trained: what a study of this size can see, where that is less than it is planned for."""
     if all(Path(cost).is_file() for cost in runs("cost.json")):
@@ -333,5 +370,7 @@ def say_what_can_be_seen():
 
 
 if PLANS_JOBS:
+    bound_memory()
+    say_what_is_too_much()
     say_what_other_code_made()
     say_what_can_be_seen()

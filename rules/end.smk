@@ -1,7 +1,5 @@
 """What a call says of its rules when asked, and of itself at its end."""
 
-import os
-
 from stratagem.core.killed import killed_jobs
 
 # `snakemake --list` shows what a rule says when it runs.

@@ -21,7 +21,7 @@ rule evaluate:
     threads: STUDY.threads
     resources:
         gpu=GPU,
-        mem_mb=doubled_on_retry(prediction_mb()),
+        mem_mb=prediction_mb,
         runtime=120,
     params:
         source=code("runs.evaluate", script="evaluate.py"),

@@ -103,7 +103,7 @@ rule repair:
         runtime=120,
         compression=STUDY.shards.compression,
     params:
-        source=sources("loading.shards", "data.rows", script="repair.py"),
+        source=sources("loading.shards", "data.rows", "runs.unverified", script="repair.py"),
         classes={root: classes_of(root) for root in DATASETS},
         shards=STUDY.shards.files,
     message:

@@ -17,7 +17,7 @@ rule train:
     threads: STUDY.threads
     resources:
         gpu=GPU,
-        mem_mb=doubled_on_retry(training_mb()),
+        mem_mb=training_mb,
         runtime=720,
         # How batches are made, and how often the state is recorded, changes no result: no parameters.
         workers=STUDY.loader.workers,

@@ -136,3 +136,9 @@ def test_a_fault_of_ours_is_no_refusal(tmp_path):
         FileNotFoundError(2, "No such file", "a"),
     ):
         assert refusal(error, [tmp_path], 1000) is None
+
+
+def test_a_gpu_without_room_is_told_as_memory():
+    """What CUDA's allocator says names memory, and smaller batches."""
+    found = refusal(RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"), [Path("out")], None)
+    assert "memory enough" in str(found) and "`batch_size`" in str(found)

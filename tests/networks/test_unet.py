@@ -154,12 +154,14 @@ def test_every_weight_takes_part():
     assert [name for name, p in model.named_parameters() if p.grad is None or not p.grad.any()] == []
 
 
-@pytest.mark.parametrize("network", FAMILIES)
-@pytest.mark.parametrize(("channels", "classes"), [(3, 2), (1, 1), (4, 12)])
+@pytest.mark.parametrize(
+    ("network", "channels", "classes"),
+    [(network, *((3, 2), (1, 1), (4, 12))[number % 3]) for number, network in enumerate(FAMILIES)],
+)
 def test_every_family_carries_a_unet(network, channels, classes):
     """Any classifier, channels, classes and size: logits at the image's own size, a gradient everywhere."""
     model = build(network, classes, **UNET, seed=0, channels=channels)
-    for size in ((64, 96), (256, 256)):
+    for size in ((64, 96), (192, 160)):
         model.zero_grad()
         logits = model(_image(*size, channels=channels))
         assert logits.shape == (1, classes, *size)

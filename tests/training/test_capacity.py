@@ -13,6 +13,7 @@ from torch import nn
 from stratagem.core.errors import TrainingError
 from stratagem.networks.build import build
 from stratagem.networks.execution import Execution
+from stratagem.training import capacity
 from stratagem.training.capacity import make_room
 from stratagem.training.loop import begin
 from stratagem.training.options import Options
@@ -117,11 +118,19 @@ def test_trying_leaves_no_trace():
     assert torch.equal(torch.get_rng_state(), generator)
 
 
-def test_without_a_bound_nothing_is_tried_on_a_cpu():
-    """Main memory has no error to learn from."""
-    model = Small(room=0)
-    assert _made(model, (32, 32), execution=CPU).micro_batch_pixels == OPTIONS.micro_batch_pixels
-    assert model.tried == []
+@pytest.mark.parametrize(("machine_mb", "images"), [(None, 16), (10**6, 16), (451, 2)])
+def test_without_a_bound_the_machine_s_memory_is_one_on_a_cpu(machine_mb, images, monkeypatch):
+    """Batches pass as they are where it holds them, or where nobody knows it; else in parts."""
+    monkeypatch.setattr(capacity, "total_mb", lambda: machine_mb)
+    progress = _made(Small(room=2**20), (32, 32), execution=CPU)
+    assert progress.micro_batch_pixels == images * 1024
+
+
+def test_what_the_machine_cannot_hold_is_told_with_its_memory(monkeypatch):
+    """Not one image of a fitted frame: before the first step, with the number."""
+    monkeypatch.setattr(capacity, "total_mb", lambda: 460)
+    with pytest.raises(TrainingError, match=r"in 460 MB, all that this machine has.*`plan: tile`"):
+        _made(Small(room=2**30), (1024, 1024), execution=CPU)
 
 
 BOUNDED = """

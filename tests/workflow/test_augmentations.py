@@ -5,6 +5,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from stratagem.data.rows import load
+from stratagem.data.split import select
+
 pytestmark = pytest.mark.xdist_group("workflow")
 RUN = "results/tiny/runs/augment/fold0/seed1"
 
@@ -21,14 +24,19 @@ def test_the_audit_is_a_page_before_any_training(finished):
 
 def test_a_synthetic_image_is_made_again_by_name(finished):
     """I name a run, a training image and a variant: image and mask come as pictures, as the run saw them."""
-    splits = pd.read_parquet(finished.folder / "results/tiny/splits.parquet")
-    shards = pd.read_parquet(finished.folder / "results/tiny/resolutions/resize/shards.parquet")
-    for sample in splits.loc[splits["part"] == "train", "sample"]:
-        name = f"{RUN}/synthetic/{sample}.window0.variant1"
-        said = finished.snakemake(f"{name}.png")
-        if said.returncode == 0:
-            break
-        assert "is none of its training images" in said.stdout and "Traceback" not in said.stdout
+    results = finished.folder / "results/tiny"
+    splits = pd.read_parquet(results / "splits.parquet")
+    shards = pd.read_parquet(results / "resolutions/resize/shards.parquet")
+    train = set(splits.loc[splits["part"] == "train", "sample"])
+    index = load(results / "index.parquet")
+    shown = select(
+        index[index["sample"].isin(train)], finished.strategies["augment"]["loader"]["fraction"], 1
+    )
+    said = finished.snakemake(f"{RUN}/synthetic/{min(train - set(shown))}.window0.variant1.png")
+    assert "is none of its training images" in said.stdout and "Traceback" not in said.stdout
+    name = f"{RUN}/synthetic/{shown[0]}.window0.variant1"
+    said = finished.snakemake(f"{name}.png")
+    assert said.returncode == 0, said.stdout
     image, mask = (np.asarray(Image.open(finished.folder / f"{name}{end}")) for end in (".png", ".mask.png"))
     assert image.shape == (*mask.shape, 3) == (*shards[["height", "width"]].iloc[0], 3)
     assert set(np.unique(mask)) <= {0, 1, 255}

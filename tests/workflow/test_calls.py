@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from stratagem.core.memory import total_mb
 from workflow_edits import edited
 
 SHARED = pytest.mark.xdist_group("workflow")  # those that use the study which was run once for all
@@ -162,6 +163,10 @@ def test_a_job_of_a_cluster_records_the_lineage_of_a_local_one(clone):
     run = clone.folder / "results/tiny/runs/baseline/fold0/seed1"
     said = clone.snakemake("results/tiny/runs/baseline/fold0/seed1/cost.json")
     assert said.returncode == 0, said.stdout
+    # It asked for what this study takes, and the call was bounded by the memory of the machine.
+    log = (clone.folder / "results/tiny/logs/train/baseline-fold0-seed1.log").read_text()
+    assert 500 < int(re.findall(r"(\d+) MB granted", log)[-1]) < 2000
+    assert int(re.search(r"Provided resources: .*mem_mb=.*?(\d+)", said.stdout)[1]) == total_mb()
     local = json.loads((run / "cost.json").read_text())["lineage"]
     assert local["files"] == json.loads((clone.folder / "results/tiny/raw.json").read_text())["files"]
     (run / "cost.json").unlink()
@@ -195,3 +200,17 @@ def test_the_list_of_rules_says_what_each_is_for(finished):
     assert {"all", "data", "audit", "tables", "verify", "train"} <= {name for name, _ in rules}
     assert [name for name, sentence in rules if not sentence] == []
     assert "None" not in said.stdout and "wildcards" not in said.stdout
+
+
+def test_absurd_costs_are_named_before_they_are_spent(clone):
+    """A network, frames and cores that this machine has not got: numbers, and what to lower."""
+    clone.study(unet={"width": 4096}, sources={}, strategies={"baseline": clone.strategies["baseline"]})
+    said = clone.snakemake("--dry-run")
+    assert said.returncode != 0 and "lower `unet.width`" in said.stdout and "Traceback" not in said.stdout
+    huge = {"plan": "resize", "size": [200000, 200000]}
+    clone.study(resolutions={"native": {"plan": "native"}, "resize": huge})
+    said = clone.snakemake("--dry-run")
+    assert said.returncode != 0 and said.stdout.count("resolutions.resize.size") >= 2
+    clone.study()
+    said = clone.snakemake("--dry-run", "--cores", "640")
+    assert said.returncode == 0 and f"this machine has {os.cpu_count()}" in said.stdout

@@ -207,7 +207,7 @@ def test_a_damaged_shard_is_named(raw):
 
 
 def test_a_training_stops_at_bytes_that_have_changed(raw):
-    """Bits flip on the disk, size and time stay: it is named, and after `repair` the same call trains."""
+    """Bits flip on the disk, size and time stay: it is named; a run that did not look is trained again."""
     study = yaml.safe_load((raw.folder / "study.yaml").read_text())
     study["strategies"]["baseline"]["loader"] = {"batch_size": 2}
     (raw.folder / "study.yaml").write_text(yaml.safe_dump(study))
@@ -225,7 +225,13 @@ def test_a_training_stops_at_bytes_that_have_changed(raw):
     said = raw.snakemake(target)
     assert said.returncode != 0 and "Traceback" not in said.stdout
     assert "`snakemake --cores 1 repair`" in said.stdout
-    assert raw.snakemake("repair").returncode == 0
+    (raw.folder / "study.yaml").write_text(yaml.safe_dump(study | {"loader": {"verify": False}}))
+    assert raw.snakemake(target).returncode == 0
+    said = raw.snakemake("repair")
+    assert said.returncode == 0
+    assert "runs/baseline/fold0/seed1: trained on damaged samples, unverified" in said.stdout
+    (raw.folder / "study.yaml").write_text(yaml.safe_dump(study))
+    assert raw.planned(target) == {"train": 1}
     assert raw.snakemake(target).returncode == 0
 
 

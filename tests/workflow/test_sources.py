@@ -97,30 +97,30 @@ def test_prefetch_fetches_all_that_a_study_needs_from_elsewhere(classifier):
     assert "fetch" not in classifier.planned()
 
 
-def test_a_run_of_another_study_is_a_source(classifier):
+@pytest.mark.xdist_group("workflow")
+def test_a_run_of_another_study_is_a_source(finished):
     """A study goes on from the network that another one ended with."""
-    run = "results/tiny/runs/baseline-control/fold0/seed1"
-    assert classifier.snakemake(f"{run}/model.safetensors").returncode == 0
-    strategies = {
-        name: {"resolution": "resize", "network": "resnet18", "loader": {"fraction": 0.1, "batch_size": 2}}
-        for name in ("baseline", "further")
-    }
+    loader = {"fraction": 0.1, "batch_size": 2}
+    strategies = {name: {"resolution": "resize", "loader": loader} for name in ("baseline", "further")}
     strategies["further"]["init"] = {"source": "run", "freeze": "all-but-last"}
-    folders = {part: f"data/demo/glow/{part}" for part in ("images", "masks")}
-    classifier.study(
-        **folders,
+    finished.study(
+        **{part: f"data/demo/glow/{part}" for part in ("images", "masks")},
         study="next",
         seeds=[1],
         budget={"images": 2},
-        sources={"run": {"run": run}},
+        sources={"run": {"run": "results/tiny/runs/baseline/fold0/seed1"}},
         strategies=strategies,
     )
-    said = classifier.snakemake()
+    try:
+        said = finished.snakemake()
+    finally:
+        finished.study()
     assert said.returncode == 0, said.stdout
-    fates = pd.read_csv(classifier.folder / "results/next/runs/further/fold0/seed1/transfer.csv")
+    results = finished.folder / "results/next"
+    fates = pd.read_csv(results / "runs/further/fold0/seed1/transfer.csv")
     assert set(fates.loc[fates["fate"] != "taken", "tensor"]) == {"head.weight", "head.bias"}
-    costs = pd.read_csv(classifier.folder / "results/next/report/tables/costs.csv").set_index("strategy")
+    costs = pd.read_csv(results / "report/tables/costs.csv").set_index("strategy")
     assert costs.loc["further", "pretraining_cpu_s"] > 0
-    looked = json.loads((classifier.folder / "results/next/sources/run/overlap.json").read_text())
-    tissue = list((classifier.folder / "data/demo/tissue/images").glob("*.png"))
+    looked = json.loads((results / "sources/run/overlap.json").read_text())
+    tissue = list((finished.folder / "data/demo/tissue/images").glob("*.png"))
     assert looked == {"duplicates": "near", "compared": len(tissue), "gone": 0}

@@ -143,7 +143,8 @@ KINDS = (
     _Kind(frozenset({errno.EACCES, errno.EPERM}), r"Permission denied|os error 13\b", _denied),
     _Kind(
         frozenset({errno.ENOMEM}),
-        r"^MemoryError|ArrayMemoryError|[cC]an(no|')t allocate memory|Insufficient memory|bad_alloc",
+        r"^MemoryError|ArrayMemoryError|CUDA out of memory|[cC]an(no|')t allocate memory"
+        r"|Insufficient memory|bad_alloc",
         _no_memory,
     ),
     _Kind(frozenset({errno.EMFILE, errno.ENFILE}), r"Too many open files", _too_many_files),

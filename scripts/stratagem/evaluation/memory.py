@@ -11,16 +11,14 @@ from typing import cast
 
 import torch
 
+from stratagem.networks import sizes
 from stratagem.networks.execution import Execution
+from stratagem.networks.sizes import Size
 from stratagem.networks.table import Layered
 
-__all__ = ["prediction_mb", "room_for"]
+__all__ = ["largest_layer", "prediction_mb", "room_for"]
 
-MB = 2**20
 COUNTED = 128  # side of the small image, in pixels
-# Not less than what benchmarks/bound.py measures on U-Nets of widths 8 to 64 and three classifiers:
-PROCESS_MB = 800  # Python, torch and its libraries
-HELD = 5.5  # what a prediction holds at once, of what its largest layer takes in and gives
 
 
 def room_for(model: torch.nn.Module, execution: Execution, bound_mb: int) -> Callable[[int], bool]:
@@ -56,12 +54,12 @@ def prediction_mb(model: torch.nn.Module, execution: Execution) -> Callable[[int
     """
     stride = cast(Layered, model).stride
     side = -(-COUNTED // stride) * stride
-    slope = HELD * _largest_layer(model, side, execution) / side**2
-    fixed = PROCESS_MB + sum(tensor.nbytes for tensor in model.state_dict().values()) / MB
-    return lambda pixels: fixed + slope * pixels / MB
+    values = sum(tensor.numel() for tensor in model.state_dict().values())
+    size = Size(values, kept=0, layer=largest_layer(model, side, execution) / side**2)
+    return lambda pixels: sizes.prediction_mb(size, pixels)
 
 
-def _largest_layer(model: torch.nn.Module, side: int, execution: Execution) -> int:
+def largest_layer(model: torch.nn.Module, side: int, execution: Execution) -> int:
     """Bytes that the layer which takes in and gives most does, for one square image."""
     most = 0
 

@@ -318,12 +318,13 @@ class Shards:
             if self._verify:
                 self._require_checksum(places[number], images[number], masks[number])
 
-    def damaged(self) -> Iterator[ShardError]:
-        """An error, naming file and sample, for each that cannot be read or has another checksum.
+    def damaged(self) -> Iterator[tuple[str, ShardError]]:
+        """Each sample that cannot be read or has another checksum, with an error that names its file and it.
 
         Yields
         ------
-        ShardError
+        sample : str
+        error : ShardError
             By place; every sample is read again, one at a time.
         """
         self._unseen[:] = True
@@ -331,7 +332,7 @@ class Shards:
             try:
                 self._check(place)
             except ShardError as error:
-                yield error
+                yield str(self.names[place]), error
 
     def verify(self) -> None:
         """Compare every sample with its checksum.
@@ -341,7 +342,7 @@ class Shards:
         ShardError
             Naming the first file and sample whose bytes have changed.
         """
-        for error in self.damaged():
+        for _, error in self.damaged():
             raise error
 
     def _locate(self, name: str, group: str) -> tuple[Rows, Rows]:
@@ -394,10 +395,10 @@ def require_whole(catalogues: Iterable[str]) -> None:
         for name, rows in read_catalogue(path).groupby("file", observed=True):
             errors = _errors(path.parent, rows)
             log.info("%s: %d samples, %d damaged", path.with_name(name), len(rows), len(errors))
-            for error in errors:
+            for _, error in errors:
                 log.info("%s", error)
             if errors:
-                damaged[path.with_name(name)] = errors[0].found
+                damaged[path.with_name(name)] = errors[0][1].found
     if damaged:
         raise ShardError(
             expected="every sample as its checksum says",
@@ -409,7 +410,7 @@ def require_whole(catalogues: Iterable[str]) -> None:
 
 def repair(
     path: str | Path, index: pd.DataFrame, plan: Plan, classes: list[str], shards: int, compression: str
-) -> None:
+) -> set[str]:
     """Make those shards of a catalogue anew that are damaged or not packed as asked; the log has each.
 
     They hold what they held, so they are given the time of the catalogue: nothing made from them is older.
@@ -423,6 +424,11 @@ def repair(
     shards : int
         Into how many files they are divided.
 
+    Returns
+    -------
+    set of str
+        The samples that were damaged. None of a file that cannot be opened: nobody can have read it.
+
     Raises
     ------
     DataError
@@ -431,10 +437,13 @@ def repair(
         If one would not hold what the catalogue says; the one that was there is left as it is.
     """
     table, time = read_catalogue(path), Path(path).stat().st_mtime_ns
+    damaged: set[str] = set()
     for number in range(shards):
         shard = Path(path).with_name(f"{number}.h5")
         rows = table[table["file"] == shard.name]
-        found = _fault(shard, rows, compression)
+        errors = _errors(shard.parent, rows)
+        damaged |= {sample for sample, _ in errors if sample is not None}
+        found = errors[0][1].found if errors else _packed_otherwise(shard, compression)
         if found is None:
             continue
         log.info("%s: %s, made anew", shard, found)
@@ -442,6 +451,7 @@ def repair(
             write_shard(beside, members(index, number, shards), plan, classes, compression)
             _require_same(shard, beside, rows)
             os.utime(beside, ns=(time, time))
+    return damaged
 
 
 def _require_same(path: Path, beside: Path, rows: pd.DataFrame) -> None:
@@ -456,24 +466,22 @@ def _require_same(path: Path, beside: Path, rows: pd.DataFrame) -> None:
         )
 
 
-def _fault(path: Path, rows: pd.DataFrame, compression: str) -> str | None:
-    """Why a shard is to be made anew, if it is."""
+def _packed_otherwise(path: Path, compression: str) -> str | None:
+    """How a shard is packed, where that is not as asked."""
     try:
         with _open(path) as file:
             packed = file.attrs["compression"]
-    except ShardError as error:
+    except ShardError as error:  # one without samples, which nothing opened before
         return error.found
-    if packed != compression:
-        return f"packed as {packed}, not {compression}"
-    return next((error.found for error in _errors(path.parent, rows)), None)
+    return None if packed == compression else f"packed as {packed}, not {compression}"
 
 
-def _errors(folder: Path, rows: pd.DataFrame) -> list[ShardError]:
-    """What is wrong with the samples of one file."""
+def _errors(folder: Path, rows: pd.DataFrame) -> list[tuple[str | None, ShardError]]:
+    """What is wrong with the samples of one file; with the file itself where it names no sample."""
     try:
         return list(Shards(folder, rows).damaged())
     except ShardError as error:  # the file cannot be opened at all
-        return [error]
+        return [(None, error)]
 
 
 def _write(file: h5py.File, index: pd.DataFrame, plan: Plan, packed: dict) -> None:

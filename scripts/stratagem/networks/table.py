@@ -10,6 +10,7 @@ from typing import Protocol
 
 from stratagem.core.axis import Axis
 from stratagem.networks.classifiers import CLASSIFIERS, STRIDE
+from stratagem.networks.sizes import Size, of_classifier, of_unet
 
 __all__ = ["NETWORKS", "UNET", "Layered", "Network"]
 
@@ -30,11 +31,15 @@ class Network:
         that draw in training are modules (Dropout), so that a step can be undone.
     stride : function
         From the depth of the classic U-Net to pixels.
+    size : function or None
+        From the network's name, ``width`` and ``depth`` to what it holds; None where that is not known, so
+        that no memory is reckoned for its jobs.
     """
 
     description: str
     builder: str
     stride: Callable[[int], int]
+    size: Callable[[str, int, int], Size] | None = None
 
 
 class Layered(Protocol):
@@ -67,12 +72,14 @@ def _of_classifier(depth: int) -> int:
     return STRIDE
 
 
-CLASSIC = Network("the classic U-Net.", "stratagem.networks.unet:classic", _of_depth)
+CLASSIC = Network("the classic U-Net.", "stratagem.networks.unet:classic", _of_depth, of_unet)
 NETWORKS: Axis[Network] = Axis(
     "network",
     {UNET: CLASSIC}
     | {
-        name: Network(f"a U-Net on {name}.", "stratagem.networks.unet:on_classifier", _of_classifier)
+        name: Network(
+            f"a U-Net on {name}.", "stratagem.networks.unet:on_classifier", _of_classifier, of_classifier
+        )
         for name in sorted(CLASSIFIERS)
     },
 )

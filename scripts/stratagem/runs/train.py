@@ -75,20 +75,21 @@ def train(
         if inputs.weights is None:
             settle_statistics(model, map(execution.images, first_images(loader)))
         options = options_of(recipe, inputs, frozen)
-        progress = _trained(recipe, inputs, model, loader, options, execution, records, started)
+        progress = begin(model, options, started)
+        progress.spent.verified = delivery.verify
+        _fitted(progress, recipe, inputs, loader, options, execution, records)
+        progress.spent.verified &= delivery.verify  # a record's start may not have
         _write(recipe, inputs, progress, loader, execution, origin, folder)
         records.clear()
 
 
-def _trained(recipe, inputs, model, loader, options, execution, records, started) -> Progress:
-    """The run, at its end."""
+def _fitted(progress: Progress, recipe, inputs, loader, options, execution, records) -> None:
+    """Bring the run to its end."""
     images = len(pd.unique(loader.storage.names))
     log.info("%d training images, %d batches made ahead", images, loader.ahead - 1)
-    progress = begin(model, options, started)
     make_room(progress, loader.storage.shapes, options, execution)
     torch.manual_seed(recipe.seed)  # for networks that drop some of their values by chance
     fit(progress, loader.batches, options, execution, validation(recipe, inputs), records)
-    return progress
 
 
 def _write(recipe, inputs, progress, loader, execution, origin, folder: Path) -> None:

@@ -6,6 +6,7 @@ with the jobs' own sentences, before any of them starts.
 """
 
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from stratagem.data.image import EXTENSIONS
 from stratagem.data.raw import fingerprint
 from stratagem.data.sheet import listed_images
 from stratagem.networks.table import UNET
+from stratagem.study import needs
 from stratagem.study.declaration import (
     DataSet,
     DataSource,
@@ -34,7 +36,15 @@ from stratagem.transfer.origin import is_address, is_published
 __all__ = ["require"]
 
 
-def require(study: Study, *, demo: str, cores: int | None, walk: Callable[[Path], Listing] = walk) -> None:
+def require(
+    study: Study,
+    *,
+    demo: str,
+    cores: int | None,
+    walk: Callable[[Path], Listing] = walk,
+    memory_mb: int | None = None,
+    results: Path | None = None,
+) -> None:
     """Stop where a job is bound to fail for want of a file, a core or a GPU.
 
     Parameters
@@ -48,6 +58,10 @@ def require(study: Study, *, demo: str, cores: int | None, walk: Callable[[Path]
         and GPUs say nothing.
     walk : function
         From a folder to what is in it, for a caller that has walked some already.
+    memory_mb : int or None
+        Of this machine, where networks are trained in its main memory.
+    results : path or None
+        The folder that shards are written to; None asks for no room on its disk.
 
     Raises
     ------
@@ -56,6 +70,7 @@ def require(study: Study, *, demo: str, cores: int | None, walk: Callable[[Path]
     """
     faults = [*_faults_of_folders(study, demo, walk), *_faults_of_weights(study)]
     faults += [] if faults else _faults_of_sheets(study)
+    faults += [] if faults else _faults_of_cost(study, demo, walk, memory_mb, results)
     if cores is not None:
         faults += _told(require_threads, cores, study.threads)
         faults += _told(require_gpu) if study.device == "cuda" else []
@@ -168,6 +183,37 @@ def _faults_of_sheets(study: Study) -> Iterator[str]:
                 f"sources.{name}: expected images that are not the study's own, since test images would be "
                 "learned from, but found some in both; leave them out of one."
             )
+
+
+def _faults_of_cost(
+    study: Study, demo: str, walk, memory_mb: int | None, results: Path | None
+) -> Iterator[str]:
+    """What neither this machine's memory nor its disk can hold."""
+    count = _images_of(study, demo, walk)
+    declared = {name: needs.Frames.declared(study, name, count) for name in study.resolutions}
+    if memory_mb is not None:
+        yield from needs.beyond_memory(study, declared, memory_mb)
+    if results is None:
+        return
+    sharded = {one.resolution for one in study.strategies.values() if one.loader.storage != "files"}
+    unwritten = {
+        name: frames
+        for name, frames in declared.items()
+        if frames and name in sharded and not (results / "resolutions" / name / "shards.parquet").is_file()
+    }
+    place = next(folder for folder in (results.absolute(), *results.absolute().parents) if folder.is_dir())
+    yield from needs.beyond_disk(study, unwritten, shutil.disk_usage(place).free // 2**20, str(place))
+
+
+def _images_of(study: Study, demo: str, walk) -> int:
+    """How many images a study has, at least."""
+    if study.sheet is not None:
+        return 1
+    images, masks = map(Path, study.places)
+    if images.is_relative_to(demo):
+        return DOMAINS[images.parent.name].images
+    files = len(walk(images).images)
+    return files // 2 if images == masks else files
 
 
 def _network_of(folder: Path) -> str | None:

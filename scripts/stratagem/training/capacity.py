@@ -2,9 +2,9 @@
 
 On a GPU a step of the largest shape is tried, and a batch passes the network in parts of half as many
 images until there is room. Main memory gives no such error, it ends the process; there a bound is stated
-(`training.memory_mb`), and held against a reckoning: what a step keeps for its way back is counted on two
-small images, what a larger one keeps follows, since for a convolutional network it goes with the pixels.
-A measured size would differ from start to start, and with it the parts, and with them the bits.
+(`training.memory_mb`, else all that the machine has), and held against a reckoning: what a step keeps for its
+way back is counted on two small images, what a larger one keeps follows, since for a convolutional network it
+goes with the pixels. A measured size would differ from start to start, and with it the parts, and the bits.
 """
 
 from collections.abc import Callable
@@ -14,21 +14,19 @@ import numpy as np
 import torch
 
 from stratagem.core.errors import TrainingError
+from stratagem.core.memory import total_mb
 from stratagem.loading.loader import Batch
+from stratagem.networks import sizes
 from stratagem.networks.execution import Execution
+from stratagem.networks.sizes import Size
 from stratagem.networks.table import Layered
 from stratagem.training.gradients import gradients
 from stratagem.training.options import Options
 from stratagem.training.progress import Progress
 
-__all__ = ["make_room", "training_mb"]
+__all__ = ["kept_bytes", "make_room", "training_mb"]
 
-MB = 2**20
 COUNTED = (64, 128)  # sides of the two small images, in pixels
-# Not less than what benchmarks/bound.py measures on U-Nets of widths 8 to 64 and a ResNet-18:
-PROCESS_MB = 450  # Python, torch and its libraries
-STEP = 2.0  # what a step holds at once, of what it keeps for its way back
-PARAMETER_BYTES = 40  # weight, gradient, two moments; the first state; a record and the copy of it
 
 
 def make_room(progress: Progress, shapes: np.ndarray, options: Options, execution: Execution) -> None:
@@ -48,8 +46,6 @@ def make_room(progress: Progress, shapes: np.ndarray, options: Options, executio
     TrainingError
         If one image has no room, with a plan whose images have.
     """
-    if execution.device == "cpu" and options.memory_mb is None:
-        return
     before = progress.traces()
     options.freezing.apply(progress.model, 1.0)  # when all is open that ever is
     try:
@@ -102,9 +98,8 @@ def _on_gpu(model, options: Options, execution: Execution) -> Callable[[tuple], 
 
 def _on_host(model, options: Options, execution: Execution) -> Callable[[tuple], bool]:
     """Whether a step of some images stays below the bound: reckoned."""
-    need, bound = training_mb(model, options, execution), options.memory_mb
-    assert bound is not None  # without it no room is looked for
-    return lambda part: need(part) <= bound
+    need, bound = training_mb(model, options, execution), options.memory_mb or total_mb()
+    return lambda part: bound is None or need(part) <= bound
 
 
 def training_mb(model, options: Options, execution: Execution) -> Callable[[tuple], float]:
@@ -113,13 +108,13 @@ def training_mb(model, options: Options, execution: Execution) -> Callable[[tupl
     With records, and with float32, which may become necessary on the way.
     """
     sides = [-(-side // model.stride) * model.stride for side in COUNTED]
-    low, high = (_kept_bytes(model, side, options, execution.exact()) for side in sides)
-    slope = (high - low) / (sides[1] ** 2 - sides[0] ** 2)
-    fixed = PARAMETER_BYTES * sum(parameter.numel() for parameter in model.parameters())
-    return lambda part: PROCESS_MB + (fixed + STEP * slope * np.prod(part)) / MB
+    low, high = (kept_bytes(model, side, options, execution.exact()) for side in sides)
+    kept = (high - low) / (sides[1] ** 2 - sides[0] ** 2)
+    size = Size(sum(parameter.numel() for parameter in model.parameters()), kept, layer=0)
+    return lambda part: sizes.training_mb(size, np.prod(part))
 
 
-def _kept_bytes(model, side: int, options: Options, execution: Execution) -> int:
+def kept_bytes(model, side: int, options: Options, execution: Execution) -> int:
     """What a step with one image keeps for its way back, apart from weights."""
     weights = {parameter.data_ptr() for parameter in model.parameters()}
     kept: dict[int, int] = {}
@@ -148,6 +143,8 @@ def _step(model, part: tuple[int, int, int], options: Options, execution: Execut
 def _bound(options: Options, execution: Execution) -> str:
     if execution.device == "cuda":
         return "the GPU's memory"
+    if options.memory_mb is None:
+        return f"{total_mb()} MB, all that this machine has"
     return f"{options.memory_mb} MB (training.memory_mb)"
 
 

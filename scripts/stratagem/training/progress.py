@@ -45,6 +45,8 @@ class Spent:
         The most that the process held, as seen at records and validations; see `execution.memory_mb`.
     resumes : int
         How often the run went on from a record.
+    verified : bool
+        Whether every sample was compared with its checksum when it was first read, at each start.
     shown, shown_pixels : int
         Images and their pixels, those of an attempt that came to nothing among them.
     losses : list of float
@@ -66,6 +68,7 @@ class Spent:
     mapped_mb: float = 0.0
     device_mb: float = 0.0
     resumes: int = 0
+    verified: bool = True
     shown: int = 0
     shown_pixels: int = 0
     losses: list[float] = field(default_factory=list, repr=False)

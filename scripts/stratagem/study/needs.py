@@ -1,0 +1,229 @@
+"""What jobs need of memory and of the disk, reckoned from the study and the sizes of its images.
+
+In comes a recipe, and the frames in which its images pass the network; out go MB for the scheduler, before
+the job runs, and what no machine of this size can do, before anything is spent on it.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from stratagem.networks import sizes
+from stratagem.networks.sizes import Size
+from stratagem.networks.table import NETWORKS, UNET
+from stratagem.resolution.plans import Plan
+from stratagem.study.declaration import HELD_MB, Delivery, Recipe, Study
+
+__all__ = ["Frames", "beyond_disk", "beyond_memory", "prediction_mb", "training_mb"]
+
+MB = 2**20
+BYTES_OF_A_PIXEL = 4  # three of the image, one of the mask
+MAPPED_MB = 450  # the libraries' files, which the jobs of a machine share, and batch systems count for each
+BESIDE_MB = 300  # a prediction's image, truth and counts
+UNKNOWN_MB = 3000  # a network whose size is not known, and the main memory of a job on a GPU
+SIZED = ["height", "width", "pixel_size"]  # columns of an index
+LARGEST = 32  # of the images that differ in size: how many may have the largest frame
+ROUNDED_MB = 100
+AHEAD = 2  # batches beside one a worker
+
+
+@dataclass(frozen=True)
+class Frames:
+    """The frames of a data set's images.
+
+    Attributes
+    ----------
+    areas : tuple of int
+        In pixels, each size once.
+    count : int
+        How many images there are.
+    pixels : int
+        Of all images, at their own size.
+    """
+
+    areas: tuple[int, ...]
+    count: int
+    pixels: int
+
+    @classmethod
+    def of(cls, plan: Plan, index: pd.DataFrame) -> "Frames":
+        """Those of a plan for the images of an index: the largest, and each that the plan names."""
+        kinds = index[SIZED].drop_duplicates()
+        scale = kinds["pixel_size"] ** 2 if plan.plan == "rescale" else 1.0
+        largest = kinds.loc[(kinds["height"] * kinds["width"] * scale).nlargest(LARGEST).index]
+        found = [plan.windows(*row)[0].frame for row in largest.itertuples(index=False, name=None)]
+        areas = {int(np.prod(frame)) for frame in [*found, *plan.frames]}
+        return cls(tuple(sorted(areas)), len(index), int((index["height"] * index["width"]).sum()))
+
+    @classmethod
+    def read(cls, plan: Path, index: Path) -> "Frames | None":
+        """Those that earlier jobs wrote down; None of damaged files, which their reader tells of.
+
+        Raises
+        ------
+        FileNotFoundError
+            If one is not there yet.
+        """
+        try:
+            record = json.loads(plan.read_text(encoding="utf-8"))
+            return cls.of(Plan.from_record(record), pd.read_parquet(index, columns=SIZED))
+        except FileNotFoundError:
+            raise
+        except Exception:  # each library has its own
+            return None
+
+    @classmethod
+    def declared(cls, study: Study, resolution: str, count: int) -> "Frames | None":
+        """Those that a study states for so many images; None where they are fitted or images keep theirs."""
+        size, stride = study.resolutions[resolution].size, study.stride(resolution)
+        if size is None:
+            return None
+        area = int(np.prod([-(-side // stride) * stride for side in size]))
+        return cls((area,), count, count * area)
+
+
+def training_mb(recipe: Recipe, frames: Frames | None, delivery: Delivery, *, on_gpu: bool) -> int:
+    """What a training takes of main memory: the network's step, its loader's batches, validation images.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    frames : Frames or None
+        None where they are not known.
+    delivery : Delivery
+    on_gpu : bool
+        The step is in the GPU's memory then.
+
+    Returns
+    -------
+    int
+        MB, in steps of 100; what `training: memory_mb` states is not passed.
+    """
+    size, bound = _size(recipe), recipe.training.memory_mb
+    if frames is None:
+        return _rounded(MAPPED_MB + (bound or UNKNOWN_MB) + delivery.memory_mb + HELD_MB)
+    step: float = UNKNOWN_MB
+    if size is not None and not on_gpu:
+        looked_at = min(sizes.prediction_mb(size, max(frames.areas)), recipe.training.prediction_mb)
+        step = max(sizes.training_mb(size, _part(recipe, frames)), looked_at)
+    held = min(HELD_MB, frames.pixels * BYTES_OF_A_PIXEL / MB)
+    return _rounded(MAPPED_MB + min(step, bound or step) + _loader_mb(recipe, frames, delivery) + held)
+
+
+def prediction_mb(recipe: Recipe, frames: Frames | None, *, on_gpu: bool) -> int:
+    """What testing a run takes of main memory: its largest image whole, or parts of it within the bound.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    frames : Frames or None
+        None where they are not known.
+    on_gpu : bool
+
+    Returns
+    -------
+    int
+        MB, in steps of 100.
+    """
+    size, bound = _size(recipe), recipe.training.prediction_mb
+    step: float = bound
+    if frames is not None and size is not None and not on_gpu:
+        step = min(bound, sizes.prediction_mb(size, max(frames.areas)))
+    return _rounded(MAPPED_MB + BESIDE_MB + step)
+
+
+def beyond_memory(study: Study, frames: dict[str, Frames | None], memory_mb: int) -> Iterator[str]:
+    """The strategies that a machine cannot train, not even one image a step; a sentence for each network.
+
+    Parameters
+    ----------
+    study : Study
+    frames : dict
+        By resolution, as far as they are known before any job; None of those that are fitted.
+    memory_mb : int
+        Of the machine on which networks are trained.
+    """
+    users: dict[str, list[str]] = {}
+    for name, strategy in study.strategies.items():
+        users.setdefault(strategy.network, []).append(name)
+    for network, names in users.items():
+        size = _size(study.run(names[0], 0, study.seeds[0]))
+        if size is None:
+            continue
+        weights = sizes.training_mb(size, 0)
+        if weights > memory_mb:
+            yield _beyond(
+                names, memory_mb, f"{_named(study, network)} takes {weights:,.0f} MB before any image"
+            )
+            continue
+        for resolution in dict.fromkeys(study.strategies[name].resolution for name in names):
+            frame = frames.get(resolution)
+            need = sizes.training_mb(size, max(frame.areas)) if frame else 0
+            if need > memory_mb:
+                mine = [name for name in names if study.strategies[name].resolution == resolution]
+                found = f"one image in the frame of `{resolution}` takes {need:,.0f} MB"
+                yield _beyond(mine, memory_mb, found, f" or `resolutions.{resolution}.size`")
+
+
+def _beyond(names: list[str], memory_mb: int, found: str, cure: str = "") -> str:
+    return (
+        f"strategies.{', '.join(names)}: expected trainings that the {memory_mb:,} MB of this machine's "
+        f"memory can hold, but found that {found}; lower `unet.width`{cure}, or take a smaller `network`."
+    )
+
+
+def beyond_disk(study: Study, frames: dict[str, Frames], free_mb: int, where: str) -> Iterator[str]:
+    """The resolutions whose shards a disk has no room for, a sentence each.
+
+    Parameters
+    ----------
+    study : Study
+    frames : dict
+        By resolution, of those whose shards are yet to be written.
+    free_mb : int
+        What is left on the disk.
+    where : str
+        Its name.
+    """
+    for resolution, known in frames.items():
+        chosen = study.resolutions[resolution]
+        need = known.count * max(known.areas) * BYTES_OF_A_PIXEL / MB
+        if study.shards.compression == "none" and chosen.plan != "tile" and need > free_mb:
+            size = " x ".join(map(str, chosen.size or ()))
+            yield (
+                f"resolutions.{resolution}.size: expected shards that the disk has room for, {free_mb:,} MB "
+                f"in {where}, but found {known.count:,} images of {size} pixels, {need:,.0f} MB; lower it, "
+                "or free some room."
+            )
+
+
+def _named(study: Study, network: str) -> str:
+    return f"{network} of width {study.unet.width}" if network == UNET else network
+
+
+def _size(recipe: Recipe) -> Size | None:
+    network = recipe.strategy.network
+    size = NETWORKS[network].size
+    return size and size(network, recipe.unet.width, recipe.unet.depth)
+
+
+def _part(recipe: Recipe, frames: Frames) -> int:
+    """Pixels of the largest part of a batch that passes the network at once."""
+    areas, most = np.array(frames.areas), recipe.training.micro_batch_pixels
+    return int((areas * (most // areas).clip(1, recipe.strategy.loader.batch_size)).max())
+
+
+def _loader_mb(recipe: Recipe, frames: Frames, delivery: Delivery) -> float:
+    """What the loader holds as the data can fill it, up to what it may."""
+    chosen, area = recipe.strategy.loader, max(frames.areas)
+    batches = (delivery.workers + AHEAD) * min(chosen.batch_size, frames.count) * area
+    stored = frames.count * area if chosen.storage == "memory" else 0
+    return min(delivery.memory_mb, (batches + stored) * BYTES_OF_A_PIXEL / MB)
+
+
+def _rounded(megabytes: float) -> int:
+    return int(-(-megabytes // ROUNDED_MB) * ROUNDED_MB)
