@@ -348,6 +348,27 @@ def expected_shape():
     return found and Shape(found[0], len(STUDY.seeds), found[1])
 
 
+def at_once():
+    """How many networks are trained side by side on this machine; None where jobs run elsewhere."""
+    if cores_here() is None:
+        return None
+    gpus = workflow.global_resources.get("gpu")
+    return (
+        (gpus.value if gpus else 1)
+        if GPU
+        else max(1, min(cores_here(), os.cpu_count() or 1) // STUDY.threads)
+    )
+
+
+def say_what_is_left():
+    """Before anything starts: how many runs are to be trained, and about how long that takes."""
+    if not any(Path(RESULTS, "runs").glob("*/*/*/cost.json")) or CALL.keep == "code":
+        return
+    said = stored.told_of_runs_left(expected_runs(), sources("runs.train", script="train.py"), at_once())
+    if said:
+        print(said, file=sys.stderr)
+
+
 def say_what_is_too_much():
     """Before anything starts: more cores than there are."""
     here = os.cpu_count() or 1
@@ -373,4 +394,5 @@ if PLANS_JOBS:
     bound_memory()
     say_what_is_too_much()
     say_what_other_code_made()
+    say_what_is_left()
     say_what_can_be_seen()

@@ -4,7 +4,13 @@ import json
 
 import pytest
 
-from stratagem.study.stored import Expected, made_by_other_code, stale, told_of_other_code
+from stratagem.study.stored import (
+    Expected,
+    made_by_other_code,
+    stale,
+    told_of_other_code,
+    told_of_runs_left,
+)
 
 LINEAGE = {"resolution": {"plan": "resize", "size": [64, 64]}, "source": None, "files": "f00d"}
 RECIPE = {"name": "flipped", "fold": 0, "seed": 1, "threads": 1, "strategy": {"resolution": "native"}}
@@ -119,3 +125,18 @@ def test_an_upgrade_says_what_it_costs_and_how_to_keep(stored, tmp_path, count, 
 def test_where_all_fits_nothing_is_said():
     """No news is no line."""
     assert told_of_other_code([], kept=False) is None
+
+
+def test_what_is_left_is_told_with_the_time_that_finished_runs_took(stored, tmp_path):
+    """Missing, stale and damaged runs are left; a strategy's own runs tell how long, else those of all."""
+    done, damaged = stored(), stored("damaged")
+    (damaged.folder / "cost.json").write_text("{")
+    missing = Expected(tmp_path / "none", RECIPE | {"name": "other"}, LINEAGE)
+    said = told_of_runs_left([done, stored("old", source="xyz"), damaged, missing], "abc", 2)
+    assert said == (
+        "3 of 4 runs are left to train: about 3.0 hours one after the other, 1.5 hours with 2 at once, "
+        "as the finished ones took."
+    )
+    assert "at once" not in told_of_runs_left([done, missing], "abc", None)
+    assert told_of_runs_left([done], "abc", 2) is None
+    assert told_of_runs_left([missing], "abc", 2) is None

@@ -2,14 +2,16 @@
 
 import copy
 import itertools
+import sys
 
 import numpy as np
 import pytest
 import torch
 
-from fitting import batch_of, bytes_of, fitted, options_of, small_unet
+from fitting import PLAIN, batch_of, bytes_of, fitted, options_of, small_unet
 from stratagem.core.errors import TrainingError
 from stratagem.loading.loader import Batch
+from stratagem.training.loop import begin, fit
 from stratagem.transfer.freezing import NEVER, Freezing
 
 torch.set_num_threads(1)  # networks this small gain nothing from more
@@ -195,3 +197,11 @@ def test_ten_steps_learn_one_image():
     options = options_of(batch_size=16, learning_rate=0.05, steps=10, validations=10)
     history, _ = fitted(small_unet(), itertools.repeat(batch), options)
     assert history["train_loss"].iloc[-1] < 0.7 * history["train_loss"].iloc[0]
+
+
+def test_the_progress_bar_names_its_run(monkeypatch, capsys):
+    """Several trainings share a screen."""
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    progress = begin(small_unet(), options_of(steps=1), name="resize fold 0 seed 1")
+    fit(progress, lambda start: (batch_of(1) for _ in range(1)), options_of(steps=1), PLAIN)
+    assert "resize fold 0 seed 1: 100%" in capsys.readouterr().err

@@ -182,7 +182,6 @@ def test_a_job_of_a_cluster_records_the_lineage_of_a_local_one(clone):
     [
         ("data", "data/report.html"),
         ("tables", "report/tables-stored/comparison.md"),
-        ("verify", "logs/verify.log"),
     ],
 )
 def test_a_call_names_what_it_was_started_for(finished, target, made):
@@ -190,6 +189,14 @@ def test_a_call_names_what_it_was_started_for(finished, target, made):
     said = finished.snakemake(target, "--forcerun", target)
     assert said.returncode == 0, said.stdout
     assert re.findall(r"^Made: (.*)$", said.stdout, re.MULTILINE) == [f"results/tiny/{made}"]
+
+
+@SHARED
+def test_why_each_job_runs_is_said_where_it_is_asked_for(finished):
+    """Tens of paths a job otherwise hide what runs."""
+    assert "Reason: " not in finished.snakemake("--dry-run", "--forcerun", "train").stdout
+    asked = finished.snakemake("--dry-run", "--forcerun", "train", "--quiet", "host").stdout
+    assert "Reason: Forced execution" in asked
 
 
 @SHARED

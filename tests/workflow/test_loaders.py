@@ -21,6 +21,8 @@ def test_whole_shards_are_found_whole(finished):
     """I ask whether my shards are whole: they are, and nothing is said of any other."""
     said = finished.snakemake("verify")
     assert said.returncode == 0, said.stdout
+    assert "Made: " not in said.stdout
+    assert "Every sample of every shard is as its checksum says" in said.stdout
     log = (finished.folder / "results/tiny/logs/verify.log").read_text()
     assert log.count(" 0 damaged") == 6  # two shards of two resolutions, and of the source
 

@@ -75,7 +75,7 @@ def train(
         if inputs.weights is None:
             settle_statistics(model, map(execution.images, first_images(loader)))
         options = options_of(recipe, inputs, frozen)
-        progress = begin(model, options, started)
+        progress = begin(model, options, started, f"{recipe.name} fold {recipe.fold} seed {recipe.seed}")
         progress.spent.verified = delivery.verify
         _fitted(progress, recipe, inputs, loader, options, execution, records)
         progress.spent.verified &= delivery.verify  # a record's start may not have

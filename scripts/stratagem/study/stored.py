@@ -21,6 +21,7 @@ __all__ = [
     "started_in",
     "told_of",
     "told_of_other_code",
+    "told_of_runs_left",
 ]
 
 # What older versions left out of a record, and what it then was.
@@ -150,6 +151,49 @@ def made_by_other_code(runs: list[Expected], source: str) -> Iterator[tuple[Path
                 yield run.folder, (cost["training_s"] + cost.get("validation_s", 0.0)) / 3600
 
 
+def told_of_runs_left(runs: list[Expected], source: str, at_once: int | None) -> str | None:
+    """How many runs are yet to be trained, and by the finished ones about how long that takes.
+
+    Parameters
+    ----------
+    runs : list of Expected
+        Every run of the study.
+    source : str
+        Digest of the code of training.
+    at_once : int or None
+        How many may run side by side; None where that is another machine's to say.
+
+    Returns
+    -------
+    str or None
+        None where no run is finished, or none is left.
+    """
+    took: dict[str, list[float]] = {}
+    left = []
+    for run in runs:
+        try:
+            fault, cost = stale(run, source), _cost(run.folder)
+            took.setdefault(run.recipe["name"], []).append(cost["training_s"] + cost.get("validation_s", 0.0))
+        except (OSError, ValueError, KeyError):  # none there, or damaged
+            fault = "missing"
+        if fault is not None:
+            left.append(run.recipe["name"])
+    if not left or not took:
+        return None
+    means = {name: sum(seconds) / len(seconds) for name, seconds in took.items()}
+    usual = sum(means.values()) / len(means)
+    hours = sum(means.get(name, usual) for name in left) / 3600
+    together = f", {_lasting(hours / min(at_once, len(left)))} with {at_once} at once" if at_once else ""
+    return (
+        f"{len(left)} of {len(runs)} runs are left to train: about {_lasting(hours)} one after the other"
+        f"{together}, as the finished ones took."
+    )
+
+
+def _lasting(hours: float) -> str:
+    return f"{hours:.1f} hours" if hours >= 1 else f"{max(1, round(60 * hours))} min"
+
+
 def told_of_other_code(found: list[tuple[Path, float]], *, kept: bool) -> str | None:
     """What is said of runs that other code made, before anything starts; None where there are none.
 
@@ -163,7 +207,7 @@ def told_of_other_code(found: list[tuple[Path, float]], *, kept: bool) -> str | 
     if not found:
         return None
     count, hours = len(found), sum(hours for _, hours in found)
-    took = f"{hours:.1f} hours" if hours >= 1 else f"{max(1, round(60 * hours))} min"
+    took = _lasting(hours)
     runs, were = ("1 finished run", "was") if count == 1 else (f"{count} finished runs", "were")
     if kept:
         return f"Kept: {runs} that other code made ({took}); tables and page say so."

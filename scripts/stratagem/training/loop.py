@@ -32,19 +32,19 @@ LOG_EVERY_S = 5
 ANCHOR_PIXELS = 2**25  # from one anchor to the next: their cost stays small, their place is not the clock's
 
 
-def begin(model: torch.nn.Module, options: Options, since: float | None = None) -> Progress:
+def begin(model: torch.nn.Module, options: Options, since: float | None = None, name: str = "") -> Progress:
     """A run at its start: the network on its device, and an optimizer of what ever learns in it.
 
     Parameters
     ----------
     model : Module
     options : Options
-    since : float, optional
+    since, name : optional
         See `Progress`.
     """
     groups = options.freezing.groups(model)
     optimizer = torch.optim.AdamW(groups, lr=0.0, weight_decay=options.weight_decay, fused=True)
-    return Progress(model, optimizer, options.micro_batch_pixels, since)
+    return Progress(model, optimizer, options.micro_batch_pixels, since, name)
 
 
 def fit(
@@ -302,7 +302,7 @@ def _bar(progress: Progress, options: Options) -> Iterator[Callable[[], None]]:
             logged = time.perf_counter()
             _log_progress(spent, options)
 
-    with tqdm(total=total, initial=done(), unit=unit, disable=None) as bar:
+    with tqdm(total=total, initial=done(), unit=unit, desc=progress.name, disable=None) as bar:
         yield tell
 
 

@@ -97,6 +97,8 @@ class Progress:
         Pixels that pass the network at once.
     since : float
         CPU seconds of the process (`time.process_time`) from which on they are the run's.
+    name : str
+        Of the run, for the progress bar.
 
     Attributes
     ----------
@@ -119,8 +121,9 @@ class Progress:
         optimizer: torch.optim.Optimizer,
         micro_batch_pixels: int,
         since: float | None = None,
+        name: str = "",
     ):
-        self.model, self.optimizer = model, optimizer
+        self.model, self.optimizer, self.name = model, optimizer, name
         self.micro_batch_pixels = micro_batch_pixels
         self.spent = Spent()
         self.rows: list[dict] = []
