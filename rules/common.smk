@@ -1,6 +1,7 @@
 """The study, read once; which names a wildcard may take; what each stage is handed of the config."""
 
 import functools
+import itertools
 import os
 import re
 import sys
@@ -52,6 +53,16 @@ def surroundings():
     }
 
 
+def refuse_study_files(words):
+    """A study file in the place of a target: Snakemake would find that it is there, and do nothing."""
+    given = [Path(path).absolute() for path in workflow.overwrite_configfiles]
+    for before, word in itertools.pairwise(words):
+        path = Path(word)
+        named = path.suffix in (".yaml", ".yml") and path.is_file() and path.absolute() not in given
+        if named and not before.startswith("-") and re.search("^strategies:", path.read_text(), re.MULTILINE):
+            sys.exit(f"{word}: expected a target, but found a study file. Say --configfile {word}")
+
+
 try:
     OWN, CALL = read_call(config, workflow.config_settings.config if PLANS_JOBS else None)
     STUDY = read_study(OWN)
@@ -60,6 +71,8 @@ try:
 except ConfigError as error:
     sys.exit(f"The study cannot be used:\n{error}")
 
+if PLANS_JOBS:
+    refuse_study_files(sys.argv)  # its targets are not known to the workflow yet
 RESULTS = f"results/{STUDY.study}"
 GPU = 1 if settle_device(STUDY.device) == "cuda" else 0
 

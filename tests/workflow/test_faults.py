@@ -242,3 +242,11 @@ def test_too_few_threads_stop_a_run(raw):
     said = raw.snakemake("--cores", "1", "results/tiny/runs/baseline/fold0/seed1/model.safetensors")
     assert said.returncode != 0
     assert "config key `threads`: expected 2 threads a job, but found 1 granted" in said.stdout
+
+
+def test_a_study_file_in_the_place_of_a_target_is_refused(clone):
+    """Snakemake would say that there is nothing to do; after --configfile, the same words plan the study."""
+    said = clone.snakemake("--dry-run", "--configfile", "config.yaml", "--cores", "2", "studies/dsb2018.yaml")
+    assert said.returncode != 0
+    assert "studies/dsb2018.yaml: expected a target, but found a study file. Say --configfile" in said.stdout
+    assert clone.snakemake("--dry-run", "--configfile", "config.yaml").returncode == 0

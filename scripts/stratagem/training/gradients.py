@@ -39,7 +39,7 @@ class Diverged(Exception):
     def in_float32(self) -> TrainingError:
         """What a user is told where float32 does not help."""
         return TrainingError(
-            expected="a finite loss and finite gradients",
+            expected=f"a loss below {EXPLODED:,.0f} and finite gradients",
             found=f"{self.found} in layer `{self.layer}`, computed in float32",
             where=f"step {self.step}, samples {', '.join(self.samples)}",
             remedy="Lower `training.learning_rate`; nothing was updated by this step.",

@@ -5,6 +5,7 @@ from a file.
 """
 
 import hashlib
+import re
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -18,6 +19,8 @@ from stratagem.transfer.origin import is_address, is_published
 
 __all__ = ["fetch", "read_weights", "unusable"]
 
+PREFETCH = "`snakemake --cores 1 prefetch` (and your --configfile)"
+FOUND = re.compile(r"got \"?([0-9a-f]{8,})")  # in what pooch and torch say of another digest
 CORRECT = "Correct `weights`, `sha256` or `network` under `sources`."
 
 
@@ -50,9 +53,10 @@ def fetch(weights: str, sha256: str | None, network: str) -> dict[str, torch.Ten
     try:
         path = pooch.retrieve(weights, known_hash=f"sha256:{sha256}", progressbar=True)
     except ValueError as error:
-        raise unusable(weights, f"a file of SHA-256 {sha256}", "another one") from error
+        raise _another(weights, f"a file of SHA-256 {sha256}", error) from error
     except OSError as error:
-        raise unusable(weights, "an address that answers", f"none ({error})") from error
+        remedy = f"Correct `weights`; or where this machine has no internet, run {PREFETCH} on one that has."
+        raise unusable(weights, "an address that answers", f"none ({error})", remedy) from error
     return read_weights(path, Path(urlsplit(weights).path).suffix)
 
 
@@ -104,13 +108,14 @@ def _download(url: str, path: Path, digest: str) -> None:
     try:
         torch.hub.download_url_to_file(url, str(path), digest)
     except RuntimeError as error:  # nothing is left of the file
-        raise unusable(url, f"a file of SHA-256 that begins with {digest}", "another one") from error
+        raise _another(url, f"a file of SHA-256 that begins with {digest}", error) from error
     except OSError as error:
         raise WeightsError(
             expected=f"the weights in {path}, or a network to fetch them by",
             found=f"neither ({error})",
             where=url,
-            remedy=f"Download that address on another machine and put the file at {path}.",
+            remedy=f"Run {PREFETCH} on a machine that has internet and shares this folder; or download that "
+            f"address elsewhere and put the file at {path} (TORCH_HOME moves that cache to another disk).",
         ) from error
 
 
@@ -123,6 +128,13 @@ def _check_digest(path: Path, sha256: str, remedy: str) -> None:
     if not found.startswith(sha256):
         begins = "" if len(sha256) == len(found) else "that begins with "
         raise unusable(path, f"a file of SHA-256 {begins}{sha256}", f"one of {found}", remedy)
+
+
+def _another(where: str, expected: str, error: Exception) -> WeightsError:
+    """The error of a file that was fetched and is another one, with its digest."""
+    found = FOUND.search(str(error))
+    remedy = "If that is the file you mean, set `sha256` to it; else correct `weights`."
+    return unusable(where, expected, f"one of {found[1]}" if found else "another one", remedy)
 
 
 def unusable(where: str | Path, expected: str, found: str, remedy: str = CORRECT) -> WeightsError:
