@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -243,3 +244,14 @@ def test_all_that_is_missing_is_told_in_one_go():
     faults = _faults(_study({"masks": "a", "threads": 2}, {"images": "b"}, weights="c"))
     keys = [fault.split(":")[0] for fault in faults]
     assert keys == ["masks", "sources.others.images", "sources.imagenet.weights, c", "config key `threads`"]
+
+
+def test_room_for_shards_is_asked_of_the_disk(monkeypatch):
+    """Of sizes that are declared, before anything is written."""
+    study = _study({"resolutions": {"native": {"plan": "resize", "size": [40000, 40000]}}})
+    require(study, demo=DEMO, cores=1, results=Path("results/small"))
+    monkeypatch.setattr("shutil.disk_usage", lambda place: SimpleNamespace(free=2**30))
+    with pytest.raises(ConfigError, match="1,024 MB in"):
+        require(study, demo=DEMO, cores=1, results=Path("results/small"))
+    with pytest.raises(ConfigError, match="one image in the frame of `native`"):
+        require(study, demo=DEMO, cores=1, memory_mb=16000)

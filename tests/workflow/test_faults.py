@@ -250,3 +250,27 @@ def test_a_study_file_in_the_place_of_a_target_is_refused(clone):
     assert said.returncode != 0
     assert "studies/dsb2018.yaml: expected a target, but found a study file. Say --configfile" in said.stdout
     assert clone.snakemake("--dry-run", "--configfile", "config.yaml").returncode == 0
+
+
+@pytest.mark.skipif(shutil.which("unshare") is None, reason="needs `unshare`, of Linux")
+@pytest.mark.parametrize("folder", ["results/tiny", "."])
+def test_results_that_may_not_be_written_are_told_before_any_job(clone, folder):
+    """Mounted for reading: one sentence, and its cure works."""
+    clone.study(strategies=_one(clone), sources={})
+    (clone.folder / folder).mkdir(parents=True, exist_ok=True)
+    place, words = (
+        clone.folder / folder,
+        f"{sys.executable} -m snakemake --cores 1 --configfile study.yaml -n",
+    )
+    elsewhere = clone.folder.parent / "elsewhere"
+    script = (
+        f"mount --bind {place} {place} && mount -o remount,ro,bind {place} && cd {clone.folder} || exit 9\n"
+    )
+    script += f"{words}; {words} --directory {elsewhere}"
+    root = [] if os.geteuid() == 0 else ["--map-root-user"]
+    done = subprocess.run(["unshare", "--mount", *root, "sh", "-c", script], capture_output=True, text=True)
+    if done.returncode == 9 or "unshare failed" in done.stderr:
+        pytest.skip(f"nothing can be mounted here: {done.stderr.strip()}")
+    said = done.stdout + done.stderr
+    assert f"{place}: expected a folder that" in said and "`--directory DIR`" in said
+    assert "Traceback" not in said and done.returncode == 0 and "This was a dry-run" in said

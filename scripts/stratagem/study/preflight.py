@@ -5,7 +5,9 @@ lists all that is missing, each in one sentence that names its key. What the job
 with the jobs' own sentences, before any of them starts.
 """
 
+import getpass
 import json
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -61,14 +63,15 @@ def require(
     memory_mb : int or None
         Of this machine, where networks are trained in its main memory.
     results : path or None
-        The folder that shards are written to; None asks for no room on its disk.
+        The folder that all is written to; None asks neither for room on its disk nor for the right to write.
 
     Raises
     ------
     ConfigError
         With everything that is missing, each in one sentence.
     """
-    faults = [*_faults_of_folders(study, demo, walk), *_faults_of_weights(study)]
+    faults = [] if results is None else [*_faults_of_place(results)]
+    faults += [*_faults_of_folders(study, demo, walk), *_faults_of_weights(study)]
     faults += [] if faults else _faults_of_sheets(study)
     faults += [] if faults else _faults_of_cost(study, demo, walk, memory_mb, results)
     if cores is not None:
@@ -76,6 +79,23 @@ def require(
         faults += _told(require_gpu) if study.device == "cuda" else []
     if faults:
         raise ConfigError(faults)
+
+
+def _faults_of_place(results: Path) -> Iterator[str]:
+    """A folder that may not be written to: that of the results, or the one of Snakemake's own records."""
+    for folder in (_existing(results), Path.cwd()):
+        if not os.access(folder, os.W_OK):
+            yield (
+                f"{folder}: expected a folder that {getpass.getuser()} may write to, but found none; start "
+                "with `--directory DIR` where you may (relative paths of the study are then from there), or "
+                f"have it changed by who owns it (`ls -ld {folder}`)."
+            )
+            return
+
+
+def _existing(results: Path) -> Path:
+    """The folder of the results, or the nearest above it that is there."""
+    return next(one for one in (results.absolute(), *results.absolute().parents) if one.is_dir())
 
 
 def _faults_of_folders(study: Study, demo: str, walk) -> Iterator[str]:
@@ -201,7 +221,7 @@ def _faults_of_cost(
         for name, frames in declared.items()
         if frames and name in sharded and not (results / "resolutions" / name / "shards.parquet").is_file()
     }
-    place = next(folder for folder in (results.absolute(), *results.absolute().parents) if folder.is_dir())
+    place = _existing(results)
     yield from needs.beyond_disk(study, unwritten, shutil.disk_usage(place).free // 2**20, str(place))
 
 
