@@ -170,7 +170,21 @@ def test_the_environment_of_the_rules_is_the_lock_s():
     assert [pin.split("==")[0] for pin in pins] == pinned and len(pins) > 40
 
 
-@pytest.mark.parametrize("name", ["requirements.lock", "requirements-slurm.lock"])
+def test_the_lock_without_cuda_is_the_lock_s():
+    """The same pins, but for torch, torchvision and what they need of CUDA."""
+    lock, cpu = _text(ROOT / "requirements.lock"), _text(ROOT / "requirements-cpu.lock")
+    assert cpu == runpy.run_path(str(ROOT / "envs" / "from_lock.py"))["without_cuda"](lock)
+    pinned, left = (set(re.findall(r"^([a-z0-9-]+)==", text, re.MULTILINE)) for text in (lock, cpu))
+    apart = pinned - left
+    assert {"torch", "torchvision", "triton", "nvidia-cublas"} <= apart and left < pinned
+    assert all(name.startswith(("torch", "triton", "cuda-", "nvidia-")) for name in apart)
+    assert {"nvidia-ml-py", "sympy", "networkx"} <= left  # of the driver alone; what torch needs anyway
+
+
+LOCKS = ["requirements.lock", "requirements-dev.lock", "requirements-cpu.lock", "requirements-slurm.lock"]
+
+
+@pytest.mark.parametrize("name", LOCKS)
 def test_a_lock_pins_with_digests_and_names_no_address(name):
     """Every package is pinned by version and hash; where it comes from is the user's own setting."""
     text = _text(ROOT / name)
@@ -188,11 +202,13 @@ def _required(name: str) -> list[str]:
 
 
 def test_every_dependency_has_its_reason():
-    """docs/dependencies.md names each package of requirements.in, and the lock pins it."""
-    reasons, lock = _text(ROOT / "docs" / "dependencies.md"), _text(ROOT / "requirements.lock")
-    for package in _required("requirements.in"):
-        assert re.search(rf"^\|[^|]*\b{package}\b(?!-)[^|]*\|", reasons, flags=re.MULTILINE), package
-        assert re.search(rf"^{package}==", lock, flags=re.MULTILINE), package
+    """docs/dependencies.md names each package that is asked for, and a lock pins it."""
+    reasons = _text(ROOT / "docs" / "dependencies.md")
+    for name in ("requirements", "requirements-dev"):
+        lock = _text(ROOT / f"{name}.lock")
+        for package in _required(f"{name}.in"):
+            assert re.search(rf"^\|[^|]*\b{package}\b(?!-)[^|]*\|", reasons, flags=re.MULTILINE), package
+            assert re.search(rf"^{package}==", lock, flags=re.MULTILINE), package
 
 
 def test_what_the_project_imports_it_asks_for():

@@ -10,7 +10,10 @@ from selenium import webdriver  # noqa: E402
 
 pytestmark = [
     pytest.mark.xdist_group("workflow"),
-    pytest.mark.skipif(shutil.which("chromium") is None, reason="needs chromium and chromedriver"),
+    pytest.mark.skipif(
+        not (shutil.which("chromium") and shutil.which("chromedriver")),
+        reason="needs chromium and chromedriver (Debian: apt install chromium chromium-driver)",
+    ),
 ]
 FLAGS = [
     "--headless",
