@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from stratagem.core.errors import MachineError
+from stratagem.core.machine import refusal
 
 __all__ = ["damage"]
 
@@ -20,7 +21,7 @@ def damage(inputs: Iterable[str | Path]) -> MachineError | None:
     Returns
     -------
     MachineError or None
-        None where all are whole.
+        None where all are whole; what the machine refused, where that is why one cannot be read.
     """
     for path in map(Path, inputs):
         if path.is_dir():
@@ -29,9 +30,10 @@ def damage(inputs: Iterable[str | Path]) -> MachineError | None:
             return _told(path, "that it was removed since the call began")
         try:
             READERS.get(path.suffix, _opened)(path)
-        except MemoryError:
-            raise
         except Exception as error:  # each library has its own
+            refused = refusal(error, [path], None)
+            if refused is not None:
+                return refused
             first = (str(error).splitlines() or [type(error).__name__])[0]
             return _told(path, f"a damaged one ({first.rstrip('.')})")
     return None

@@ -59,12 +59,9 @@ def running(snakemake: Any) -> Iterator[None]:
         number = next(iter(error.args), signal.SIGINT)
         log.info("ended by %s", signal.Signals(number).name)
         sys.exit(128 + number)  # as a shell reports a process that a signal ended
-    except StratagemError as error:
-        log.exception("failed")
-        sys.exit(f"{error}\nLog: {path}")
     except Exception as error:
         log.exception("failed")
-        found = _of_the_machine(error, snakemake)
+        found = _told(error, snakemake)
         if found is not None:
             sys.exit(f"{found}\nLog: {path}")
         last = traceback.extract_tb(error.__traceback__)[-1]
@@ -78,10 +75,13 @@ def running(snakemake: Any) -> Iterator[None]:
         handler.close()
 
 
-def _of_the_machine(error: Exception, snakemake: Any) -> StratagemError | None:
-    """What the machine refused, or which input is damaged; None where neither is why a job failed."""
+def _told(error: Exception, snakemake: Any) -> StratagemError | None:
+    """What the machine refused, the package's own sentence, or a damaged input; None where it is none."""
     outputs = [Path(name) for name in getattr(snakemake, "output", ())] or [Path(snakemake.log[0])]
-    return refusal(error, outputs, _granted_mb(snakemake)) or damage(getattr(snakemake, "input", ()))
+    own = isinstance(error, StratagemError)
+    cause = error.__cause__ if own else error  # its own words may speak of a machine that refuses
+    refused = cause and refusal(cause, outputs, _granted_mb(snakemake))
+    return refused or (error if own else damage(getattr(snakemake, "input", ())))
 
 
 def _granted_mb(snakemake: Any) -> int | None:

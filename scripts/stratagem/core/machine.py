@@ -144,7 +144,7 @@ KINDS = (
     _Kind(
         frozenset({errno.ENOMEM}),
         r"^MemoryError|ArrayMemoryError|CUDA out of memory|[cC]an(no|')t allocate memory"
-        r"|Insufficient memory|bad_alloc",
+        r"|Insufficient memory|bad_alloc|failed to map segment|can't start new thread",
         _no_memory,
     ),
     _Kind(frozenset({errno.EMFILE, errno.ENFILE}), r"Too many open files", _too_many_files),

@@ -80,7 +80,8 @@ def first_network(recipe: Recipe, inputs: Inputs, folder: Path) -> tuple[torch.n
     model = network_of(recipe)
     if inputs.weights is None:
         return model, Freezing()
-    table = adopt(model, read_weights(inputs.weights))
+    again = f"`rm -f {inputs.weights}` and start the same call again: it is made anew."
+    table = adopt(model, read_weights(inputs.weights, remedy=again))
     log.info("weights: %s", ", ".join(f"{n} {fate}" for fate, n in table["fate"].value_counts().items()))
     log.info("not taken as they are:\n%s", table[table["fate"] != "taken"].to_string(index=False))
     write_table(table, folder / "transfer.csv")

@@ -60,8 +60,18 @@ def fetch(weights: str, sha256: str | None, network: str) -> dict[str, torch.Ten
     return read_weights(path, Path(urlsplit(weights).path).suffix)
 
 
-def read_weights(path: str | Path, suffix: str | None = None) -> dict[str, torch.Tensor]:
+def read_weights(
+    path: str | Path, suffix: str | None = None, remedy: str = CORRECT
+) -> dict[str, torch.Tensor]:
     """Tensors by name from a .safetensors, .pth or .pt file.
+
+    Parameters
+    ----------
+    path : path
+    suffix : str, optional
+        Where the file's own name has none.
+    remedy : str, optional
+        What to do about a file that cannot be read; by default of one that a user named.
 
     Raises
     ------
@@ -75,7 +85,7 @@ def read_weights(path: str | Path, suffix: str | None = None) -> dict[str, torch
             return load_file(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file makes the two parsers raise almost anything
-        raise unusable(path, "weights by name", f"a file that cannot be read as such ({error})") from error
+        raise unusable(path, "weights by name", f"a damaged file ({error})", remedy) from error
     named = isinstance(state, dict) and all(isinstance(name, str) for name in state)
     if not named or not all(torch.is_tensor(value) for value in state.values()):
         raise unusable(path, "a state dict (tensors by name)", f"a {type(state).__name__} of others")
