@@ -1,4 +1,4 @@
-"""Each stage under each fault, through Snakemake: what it says, what is lost, whether the same call then finishes.
+"""Each stage under each fault, through Snakemake: what it says, what it loses, whether the call then finishes.
 
     python benchmarks/faults.py              (Linux, as root; some minutes)
     python benchmarks/faults.py --stages train evaluate --faults full damaged
@@ -84,7 +84,13 @@ class Stage(NamedTuple):
     reads: tuple[str, ...]
 
 
+def under(folder: str, *names: str) -> tuple[str, ...]:
+    """Files of one folder."""
+    return tuple(f"{folder}/{name}" for name in names)
+
+
 R = "resolutions/resize"
+TRAINED = ("model.safetensors", "history.parquet", "cost.json")
 STAGES = {
     "index": Stage(("index.parquet", "duplicates.csv", "understood.json"), ()),
     "plan": Stage((f"{R}/plan.json",), ("index.parquet",)),
@@ -93,45 +99,46 @@ STAGES = {
     "gather": Stage((f"{R}/shards.parquet",), (f"{R}/0.h5",)),
     "manifest": Stage(("augmentations/flips/seed1.parquet",), ("index.parquet",)),
     "audit_augmentation": Stage(
-        tuple(f"audit/flips/{name}" for name in ("sheet.svg", "transforms.csv", "balance.csv", "pictures.json")),
+        under("audit/flips", "sheet.svg", "transforms.csv", "balance.csv", "pictures.json"),
         ("index.parquet", "splits.parquet"),
     ),
     "audit": Stage(("audit/report.html",), ("audit/flips/sheet.svg", "audit/flips/transforms.csv")),
-    "data": Stage(("data/report.html",), ("index.parquet", "duplicates.csv", "understood.json", "splits.parquet")),
+    "data": Stage(
+        ("data/report.html",), ("index.parquet", "duplicates.csv", "understood.json", "splits.parquet")
+    ),
     "overlap": Stage(
         ("sources/glow/overlap.json",), ("sources/glow/index.parquet", "index.parquet", "splits.parquet")
     ),
     "roundtrip": Stage((f"{R}/roundtrip.parquet",), ("index.parquet", f"{R}/plan.json")),
     "pretrain": Stage(
-        tuple(f"sources/glow/{name}" for name in ("model.safetensors", "history.parquet", "cost.json")),
-        tuple(f"sources/glow/{name}" for name in ("index.parquet", f"{R}/plan.json", f"{R}/shards.parquet", f"{R}/0.h5")),
+        under("sources/glow", *TRAINED),
+        under("sources/glow", "index.parquet", f"{R}/plan.json", f"{R}/shards.parquet", f"{R}/0.h5"),
     ),
     "train": Stage(
-        tuple(f"{TRANSFER}/{name}" for name in ("model.safetensors", "history.parquet", "cost.json")),
+        under(TRANSFER, *TRAINED),
         ("index.parquet", f"{R}/plan.json", f"{R}/shards.parquet", f"{R}/0.h5", "splits.parquet",
          "sources/glow/model.safetensors"),
     ),
     "evaluate": Stage(
-        tuple(f"{BASELINE}/{name}" for name in ("evaluation.parquet", "confusion.parquet", "predictions")),
-        ("index.parquet", "splits.parquet", f"{R}/plan.json", f"{BASELINE}/model.safetensors", f"{BASELINE}/cost.json"),
+        under(BASELINE, "evaluation.parquet", "confusion.parquet", "predictions"),
+        ("index.parquet", "splits.parquet", f"{R}/plan.json", *under(BASELINE, "model.safetensors", "cost.json")),
     ),
     "compare": Stage(
         ("report/tables/comparison.csv",),
-        ("index.parquet", f"{BASELINE}/evaluation.parquet", f"{BASELINE}/history.parquet", f"{BASELINE}/cost.json",
+        (*under(BASELINE, "evaluation.parquet", "history.parquet", "cost.json"), "index.parquet",
          f"{R}/roundtrip.parquet", "sources/glow/cost.json"),
     ),
     "report": Stage(
         ("report/report.html", "report/figures"),
         ("index.parquet", "splits.parquet", f"{R}/plan.json", "report/tables/comparison.csv",
-         f"{BASELINE}/history.parquet", f"{BASELINE}/evaluation.parquet", f"{BASELINE}/cost.json",
-         f"{BASELINE}/predictions"),
+         *under(BASELINE, "history.parquet", "evaluation.parquet", "cost.json", "predictions")),
     ),
 }  # fmt: skip
 SAID = {
     "killed": r"the job was ended by the system, most likely for memory",
     "full": r"expected room on the disk, but found",
     "permission": r"expected that \w+ may read and write it|expected a folder that",
-    "damaged": r"expected the whole file that an earlier job wrote|damaged|cut short",
+    "damaged": r"expected the whole file that an earlier job wrote|damaged|cannot be opened",
     "memory": r"expected memory enough for this job|the job was ended by the system, most likely for memory",
     "two": r"Directory cannot be locked",
 }
@@ -258,7 +265,7 @@ def fill(folder: Path) -> Path:
 UNPRIVILEGED = ("setpriv", "--bounding-set=-dac_override,-dac_read_search")  # root, held to permissions
 
 
-def under(checkout: Checkout, rule: str, fault: str, read: str) -> tuple[str, int, Callable[[str], None]]:
+def provoked(checkout: Checkout, rule: str, fault: str, read: str) -> tuple[str, int, Callable[[str], None]]:
     """What a call says under a fault, its status, and the cure."""
     stage, root = STAGES[rule], checkout.folder / RESULTS
     target = str(RESULTS / stage.outputs[0])
@@ -271,7 +278,7 @@ def under(checkout: Checkout, rule: str, fault: str, read: str) -> tuple[str, in
         mode = place.stat().st_mode
         place.chmod(0o000 if read else 0o555)
         call = checkout.snakemake(target, *UNPRIVILEGED)
-        return call.communicate()[0], call.returncode, lambda said: place.chmod(mode)
+        return call.communicate()[0], call.returncode, lambda said: place.exists() and place.chmod(mode)
     if fault == "two":
         return twice(checkout, rule, target)
     if fault == "damaged":
@@ -310,7 +317,7 @@ def cell(checkout: Checkout, rule: str, fault: str, read: str) -> str:
         path = root / output
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     before = checkout.files(stage)
-    said, status, cure = under(checkout, rule, fault, read)
+    said, status, cure = provoked(checkout, rule, fault, read)
     wrong = [word for word in NEVER if word in said]
     if status == 0:
         wrong.append("finished under the fault")
