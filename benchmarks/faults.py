@@ -1,4 +1,4 @@
-"""Each stage under each fault, through Snakemake: what it says, what it loses, whether the call then finishes.
+"""Each stage under each fault, through Snakemake: what it says and loses, whether the call then finishes.
 
     python benchmarks/faults.py              (Linux, as root; some minutes)
     python benchmarks/faults.py --stages train evaluate --faults full damaged
@@ -121,7 +121,7 @@ STAGES = {
     ),
     "evaluate": Stage(
         under(BASELINE, "evaluation.parquet", "confusion.parquet", "predictions"),
-        ("index.parquet", "splits.parquet", f"{R}/plan.json", *under(BASELINE, "model.safetensors", "cost.json")),
+        ("index.parquet", "splits.parquet", f"{R}/plan.json", f"{BASELINE}/model.safetensors"),
     ),
     "compare": Stage(
         ("report/tables/comparison.csv",),
@@ -204,7 +204,8 @@ class Checkout(NamedTuple):
     def files(self, stage: Stage) -> dict[str, str]:
         """What stands in the results beside a stage's outputs and what jobs say, by digest."""
         root = self.folder / RESULTS
-        apart = [*(root / output for output in stage.outputs), root / "logs", root / "benchmarks"]
+        said = ("logs", "benchmarks", "problems.csv", "sources/glow/overlap.csv")
+        apart = [root / one for one in (*stage.outputs, *said)]
         found = (path for path in root.rglob("*") if path.is_file())
         return {
             str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest()
@@ -316,6 +317,8 @@ def cell(checkout: Checkout, rule: str, fault: str, read: str) -> str:
     for output in stage.outputs:
         path = root / output
         shutil.rmtree(path) if path.is_dir() else path.unlink()
+    for name in ("logs", "benchmarks"):  # Snakemake removes them before a job, which would leave it some room
+        shutil.rmtree(root / name)
     before = checkout.files(stage)
     said, status, cure = provoked(checkout, rule, fault, read)
     wrong = [word for word in NEVER if word in said]

@@ -38,6 +38,11 @@ rule audit_augmentation:
 rule audit:
     input:
         sheets=expand(f"{RESULTS}/audit/{{augmentation}}/sheet.svg", augmentation=USED),
+        tables=expand(
+            f"{RESULTS}/audit/{{augmentation}}/{{table}}",
+            augmentation=USED,
+            table=["transforms.csv", "balance.csv", "pictures.json"],
+        ),
     output:
         page=f"{RESULTS}/audit/report.html",
     log:

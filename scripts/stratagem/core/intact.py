@@ -1,13 +1,14 @@
 """Whether a file that a job reads is whole, found out after the job has failed."""
 
 import json
+import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from stratagem.core.errors import MachineError
 from stratagem.core.machine import refusal
 
-__all__ = ["damage"]
+__all__ = ["damage", "require_whole"]
 
 
 def damage(inputs: Iterable[str | Path]) -> MachineError | None:
@@ -39,6 +40,23 @@ def damage(inputs: Iterable[str | Path]) -> MachineError | None:
     return None
 
 
+def require_whole(inputs: Iterable[str | Path]) -> None:
+    """Stop where an input is damaged, for a job that would not notice.
+
+    Parameters
+    ----------
+    inputs : iterable of path
+        As of `damage`.
+
+    Raises
+    ------
+    MachineError
+    """
+    found = damage(inputs)
+    if found is not None:
+        raise found
+
+
 def _told(path: Path, found: str) -> MachineError:
     return MachineError(
         expected="the whole file that an earlier job wrote",
@@ -62,6 +80,12 @@ def _csv(path: Path) -> None:
     import pandas as pd
 
     pd.read_csv(path)
+    if not path.read_bytes().endswith(b"\n"):
+        raise ValueError("its last line has no end")
+
+
+def _drawing(path: Path) -> None:
+    ElementTree.parse(path)  # our own figure: no stranger's XML
 
 
 def _tensors(path: Path) -> None:
@@ -82,4 +106,5 @@ READERS: dict[str, Callable[[Path], None]] = {
     ".json": _json,
     ".csv": _csv,
     ".safetensors": _tensors,
+    ".svg": _drawing,
 }

@@ -44,8 +44,7 @@ def running(snakemake: Any) -> Iterator[None]:
         with the sentence (exit status 1); after Ctrl-C or SIGTERM with 128 and the signal's number.
     """
     path = Path(snakemake.log[0])
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handler = logging.FileHandler(path, mode="w", encoding="utf-8")
+    handler = _handler(path)
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
     log.addHandler(handler)
     log.setLevel(logging.INFO)
@@ -73,6 +72,28 @@ def running(snakemake: Any) -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
         log.removeHandler(handler)
         handler.close()
+
+
+class _File(logging.FileHandler):
+    """A log that a full disk leaves short: no reason to end a job, nor for a traceback of its own."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Nothing."""
+
+    def close(self) -> None:
+        """The file, with what of it could be written."""
+        with contextlib.suppress(OSError):
+            super().close()
+
+
+def _handler(path: Path) -> logging.Handler:
+    """Of the log, or of none where it may not be written; the job's outputs then tell why."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return _File(path, mode="w", encoding="utf-8")
+    except OSError as error:
+        print(f"{path}: the log cannot be written ({error.strerror})", file=sys.stderr)
+        return logging.NullHandler()
 
 
 def _told(error: Exception, snakemake: Any) -> StratagemError | None:

@@ -82,8 +82,9 @@ def require(
 
 
 def _faults_of_place(results: Path) -> Iterator[str]:
-    """A folder that may not be written to: that of the results, or the one of Snakemake's own records."""
-    for folder in (_existing(results), Path.cwd()):
+    """A folder that may not be written to: one of the results, or that of Snakemake's own records."""
+    within = (Path(folder) for folder, _, _ in os.walk(results))
+    for folder in (_existing(results), Path.cwd(), *within):
         if not os.access(folder, os.W_OK):
             yield (
                 f"{folder}: expected a folder that {getpass.getuser()} may write to, but found none; start "
