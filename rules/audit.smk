@@ -56,7 +56,7 @@ rule audit:
         mem_mb=1000,
         runtime=10,
     params:
-        source=code("report.audit_page", script="audit.py"),
+        source=code("report.audit_page", "core.intact", script="audit.py"),
         study=STUDY.model_dump(mode="json", include={"study", "classes", "swaps", "handed", "upright"}),
         presets={name: STUDY.augmentations[name].preset for name in USED},
     message:

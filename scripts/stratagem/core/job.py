@@ -99,10 +99,10 @@ def _handler(path: Path) -> logging.Handler:
 def _told(error: Exception, snakemake: Any) -> StratagemError | None:
     """What the machine refused, the package's own sentence, or a damaged input; None where it is none."""
     outputs = [Path(name) for name in getattr(snakemake, "output", ())] or [Path(snakemake.log[0])]
-    own = isinstance(error, StratagemError)
-    cause = error.__cause__ if own else error  # its own words may speak of a machine that refuses
-    refused = cause and refusal(cause, outputs, _granted_mb(snakemake))
-    return refused or (error if own else damage(getattr(snakemake, "input", ())))
+    own = error if isinstance(error, StratagemError) else None
+    cause = error if own is None else own.__cause__  # its own words may speak of a machine that refuses
+    refused = refusal(cause, outputs, _granted_mb(snakemake)) if cause else None
+    return refused or own or damage(getattr(snakemake, "input", ()))
 
 
 def _granted_mb(snakemake: Any) -> int | None:

@@ -85,7 +85,9 @@ def read_weights(
             return load_file(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file makes the two parsers raise almost anything
-        raise unusable(path, "weights by name", f"a damaged file ({error})", remedy) from error
+        raise unusable(
+            path, "weights by name", f"a file that cannot be read as such ({error})", remedy
+        ) from error
     named = isinstance(state, dict) and all(isinstance(name, str) for name in state)
     if not named or not all(torch.is_tensor(value) for value in state.values()):
         raise unusable(path, "a state dict (tensors by name)", f"a {type(state).__name__} of others")
