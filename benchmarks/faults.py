@@ -138,7 +138,7 @@ SAID = {
     "killed": r"the job was ended by the system, most likely for memory",
     "full": r"expected room on the disk, but found",
     "permission": r"expected that \w+ may read and write it|expected a folder that",
-    "damaged": r"expected the whole file that an earlier job wrote|damaged|cannot be opened|cannot be read as such",
+    "damaged": r"expected the whole file that an earlier job wrote|damaged|cannot be (opened|read as such)",
     "memory": r"expected memory enough for this job|the job was ended by the system, most likely for memory",
     "two": r"Directory cannot be locked",
 }

@@ -1,5 +1,6 @@
 """A damaged input is found by its kind, whatever the job made of it."""
 
+import errno
 import json
 
 import numpy as np
@@ -7,8 +8,10 @@ import pandas as pd
 import pytest
 from safetensors.numpy import save_file
 
+from stratagem.core import intact
+from stratagem.core.errors import MachineError
 from stratagem.core.files import write_table
-from stratagem.core.intact import damage
+from stratagem.core.intact import damage, require_whole
 
 
 @pytest.fixture
@@ -54,3 +57,22 @@ def test_a_flipped_byte_in_a_table_is_found(files, place):
 def test_a_file_that_is_gone_is_named(tmp_path):
     """Removed while the call went on."""
     assert "removed since the call began" in str(damage([tmp_path / "no.parquet"]))
+
+
+def test_a_table_or_a_drawing_that_was_cut_is_found(files):
+    """Each reads without an error where it is cut within a line, or is shown as it is."""
+    (files / "a.csv").write_bytes((files / "a.csv").read_bytes()[:-3])
+    (files / "a.svg").write_text("<svg><g></g>")
+    for name in ("a.csv", "a.svg"):
+        with pytest.raises(MachineError, match="a damaged one"):
+            require_whole([files / name])
+
+
+def test_memory_that_runs_out_is_no_damage(files, monkeypatch):
+    """While the reason is looked for, no less than before."""
+
+    def no_memory(path):
+        raise OSError(errno.ENOMEM, "Cannot allocate memory", str(path))
+
+    monkeypatch.setitem(intact.READERS, ".json", no_memory)
+    assert "expected memory enough" in str(damage([files / "a.json"]))

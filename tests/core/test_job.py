@@ -1,5 +1,6 @@
 """A script ends with one sentence on the screen and its traceback in the log."""
 
+import errno
 import logging
 import os
 import shutil
@@ -170,3 +171,29 @@ def test_too_few_threads_stop_the_job():
 def test_enough_threads_pass(granted):
     """As many as asked, or more, are fine."""
     require_threads(granted, 2)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, of Linux")
+def test_a_log_on_a_full_disk_ends_no_job(snakemake, capfd):
+    """And prints no traceback of its own."""
+    snakemake.log = ["/dev/full"]
+    with running(snakemake):
+        job.log.info("a line")
+    assert capfd.readouterr().err == ""
+
+
+def test_a_log_that_may_not_be_written_ends_no_job(snakemake, tmp_path, capfd):
+    """It is told; the outputs say what else is wrong."""
+    snakemake.log = [str(tmp_path)]
+    with running(snakemake):
+        job.log.info("a line")
+    assert "the log cannot be written (Is a directory)" in capfd.readouterr().err
+
+
+def test_what_the_machine_refused_wins_over_what_was_made_of_it(snakemake):
+    """A full disk behind an error of ours is told as a full disk."""
+    with pytest.raises(SystemExit, match="expected room within your quota"), running(snakemake):
+        try:
+            raise OSError(errno.EDQUOT, "Disk quota exceeded")
+        except OSError as error:
+            raise DataError(expected="a", found="b", where="c", remedy="D.") from error
