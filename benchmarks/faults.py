@@ -124,7 +124,7 @@ STAGES = {
         ("index.parquet", "splits.parquet", f"{R}/plan.json", f"{BASELINE}/model.safetensors"),
     ),
     "compare": Stage(
-        ("report/tables/comparison.csv",),
+        ("report/tables/comparison.csv", "report/tables"),
         (*under(BASELINE, "evaluation.parquet", "history.parquet", "cost.json"), "index.parquet",
          f"{R}/roundtrip.parquet", "sources/glow/cost.json"),
     ),
@@ -317,6 +317,7 @@ def cell(checkout: Checkout, rule: str, fault: str, read: str) -> str:
     for output in stage.outputs:
         path = root / output
         shutil.rmtree(path) if path.is_dir() else path.unlink()
+    (root / stage.outputs[0]).parent.mkdir(exist_ok=True)
     for name in ("logs", "benchmarks"):  # Snakemake removes them before a job, which would leave it some room
         shutil.rmtree(root / name)
     before = checkout.files(stage)

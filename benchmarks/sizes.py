@@ -3,7 +3,8 @@
     python benchmarks/sizes.py
 
 Builds every classifier that can carry a U-Net (some minutes on one core) and prints its parameters, the bytes
-a pixel that a step of training keeps, and those that its largest layer takes in and gives, in float32.
+a pixel that a step of training keeps, those that its largest layer takes in and gives, in float32, and its
+multiply-adds a pixel.
 """
 
 import sys
@@ -14,6 +15,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 import torch
 
 from stratagem.evaluation.memory import largest_layer
+from stratagem.networks.arithmetic import multiply_adds
 from stratagem.networks.build import build
 from stratagem.networks.classifiers import CLASSIFIERS
 from stratagem.networks.execution import choose
@@ -41,8 +43,9 @@ def main() -> None:
         kept = (high - low) / (SIDES[1] ** 2 - SIDES[0] ** 2)
         with torch.inference_mode():
             layer = largest_layer(model.eval(), SIDES[0], execution) / SIDES[0] ** 2
+        work = multiply_adds(name, 2, width=16, depth=4)
         parameters = sum(parameter.numel() for parameter in model.parameters())
-        print(f'    "{name}": Size({parameters:_}, {kept:.0f}, {layer:.0f}),', flush=True)
+        print(f'    "{name}": Size({parameters:_}, {kept:.0f}, {layer:.0f}, {work:.0f}),', flush=True)
 
 
 if __name__ == "__main__":

@@ -22,8 +22,8 @@ rule audit_augmentation:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=3000,
-        runtime=60,
+        mem_mb=more(3000),
+        runtime=more(60),
     params:
         source=code("augmentation.audit", "report.figures", "data.rows", script="audit_augmentation.py"),
         policy=lambda wildcards: STUDY.augmentations[wildcards.augmentation].policy(),
@@ -53,8 +53,8 @@ rule audit:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=more(1000),
+        runtime=more(10),
     params:
         source=code("report.audit_page", "core.intact", script="audit.py"),
         study=STUDY.model_dump(mode="json", include={"study", "classes", "swaps", "handed", "upright"}),

@@ -304,15 +304,50 @@ def recorded_code(one, wildcards):
 
 def training_mb(wildcards, input, attempt):
     """What a job that trains asks for, in MB: more each time it failed."""
-    frames = needs.Frames.read(Path(input.plan), Path(input.index))
-    need = needs.training_mb(recipe_for(wildcards), frames, STUDY.loader, on_gpu=bool(GPU))
+    need = needs.training_mb(recipe_for(wildcards), frames_of(input), STUDY.loader, on_gpu=bool(GPU))
     return need * attempt
 
 
 def prediction_mb(wildcards, input, attempt):
     """What a job that tests asks for, in MB: more each time it failed."""
-    frames = needs.Frames.read(Path(input.plan), Path(input.index))
-    return needs.prediction_mb(recipe_for(wildcards), frames, on_gpu=bool(GPU)) * attempt
+    return needs.prediction_mb(recipe_for(wildcards), frames_of(input), on_gpu=bool(GPU)) * attempt
+
+
+def training_min(wildcards, input, attempt):
+    """How many minutes a job that trains may take: more each time it failed."""
+    return needs.training_min(recipe_for(wildcards), frames_of(input), on_gpu=bool(GPU)) * attempt
+
+
+def prediction_min(wildcards, input, attempt):
+    """How many minutes a job that tests may take: more each time it failed."""
+    return needs.prediction_min(recipe_for(wildcards), frames_of(input), on_gpu=bool(GPU)) * attempt
+
+
+def image_mb(pixel_bytes):
+    """What a job asks for that holds so many bytes for each pixel of an image: more each time it failed."""
+    return lambda wildcards, input, attempt: needs.image_mb(frames_of(input), pixel_bytes) * attempt
+
+
+def image_min(wildcards, input, attempt):
+    """How many minutes a job may take that reads every image: more each time it failed."""
+    return needs.image_min(frames_of(input)) * attempt
+
+
+def frames_of(input):
+    """The frames of a job's images, as its inputs tell them."""
+    plan, index = Path(input.plan), Path(input.index)
+    return frames_read(plan, index, plan.stat().st_mtime_ns, index.stat().st_mtime_ns)
+
+
+@functools.cache
+def frames_read(plan, index, *changed):
+    """The same, read once as long as the files do not change: many jobs ask, for memory and for minutes."""
+    return needs.Frames.read(plan, index)
+
+
+def more(amount):
+    """An amount of MB or minutes of which a job gets more each time it failed."""
+    return lambda wildcards, attempt: amount * attempt
 
 
 def recipe_for(wildcards):

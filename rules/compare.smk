@@ -53,8 +53,8 @@ rule compare:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=more(2000),
+        runtime=more(30),
     params:
         source=code("comparison.tables", script="compare.py"),
         design=COMPARISON,
@@ -75,8 +75,8 @@ rule tables:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=more(2000),
+        runtime=more(30),
     params:
         design=COMPARISON,
         round_trips=ROUND_TRIPS,
@@ -100,8 +100,8 @@ rule certify:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=more(2000),
+        runtime=more(30),
     params:
         design=COMPARISON,
         results=RESULTS,

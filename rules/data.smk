@@ -21,10 +21,10 @@ rule data:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=more(4000),
+        runtime=more(30),
     params:
-        source=code("report.data_page", script="data.py"),
+        source=code("report.data_page", "core.intact", script="data.py"),
         study=STUDY.model_dump(mode="json", include={"study", "classes", "split"}),
         # No input: it is a log, and changes with the index alone.
         problems=f"{RESULTS}/problems.csv",

@@ -13,8 +13,8 @@ rule demo:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=more(1000),
+        runtime=more(10),
     params:
         source=code("data.demo", script="demo.py"),
     message:

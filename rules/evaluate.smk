@@ -22,7 +22,7 @@ rule evaluate:
     resources:
         gpu=GPU,
         mem_mb=prediction_mb,
-        runtime=120,
+        runtime=prediction_min,
     params:
         source=code("runs.evaluate", script="evaluate.py"),
         recipe=recipe,

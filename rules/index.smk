@@ -18,8 +18,8 @@ rule index:
         ENVIRONMENT
     threads: 2
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=more(4000),
+        runtime=more(60),
     params:
         source=code("data.index", "data.collection", "data.raw", "core.files", script="index.py"),
         data=lambda wildcards: data_of(wildcards.root),

@@ -18,8 +18,8 @@ rule manifest:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=more(1000),
+        runtime=more(10),
     params:
         source=code("augmentation.manifest", "core.files", script="manifest.py"),
         policy=lambda wildcards: STUDY.augmentations[wildcards.augmentation].policy(),
@@ -46,8 +46,8 @@ rule synthetic:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=more(1000),
+        runtime=more(10),
     params:
         source=code("runs.synthetic", script="synthetic.py"),
         recipe=recipe,

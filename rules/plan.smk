@@ -18,8 +18,8 @@ rule plan:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=more(1000),
+        runtime=more(10),
     params:
         source=code("resolution.plans", "core.files", script="plan.py"),
         options=lambda wildcards: STUDY.resolutions[wildcards.resolution].options,

@@ -27,8 +27,8 @@ rule overlap:
         ENVIRONMENT
     threads: 2
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=more(4000),
+        runtime=more(60),
     params:
         source=code("data.overlap", "data.rows", "core.files", script="overlap.py"),
         source_key=lambda wildcards: f"sources.{wildcards.source}",
@@ -59,7 +59,7 @@ rule pretrain:
     resources:
         gpu=GPU,
         mem_mb=training_mb,
-        runtime=720,
+        runtime=training_min,
         # How batches are made, and how often the state is recorded, changes no result: no parameters.
         workers=STUDY.loader.workers,
         loader_mb=STUDY.loader.memory_mb,
@@ -91,8 +91,8 @@ rule fetch:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=more(2000),
+        runtime=more(60),
     params:
         source=code("transfer.weights", "core.files", script="fetch.py"),
         weights=lambda wildcards: weights_of(wildcards.source),

@@ -48,10 +48,10 @@ rule report:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=more(2000),
+        runtime=more(30),
     params:
-        source=code("report.comparison_page", script="report.py"),
+        source=code("report.comparison_page", "core.intact", script="report.py"),
         version=VERSION,
         study=STUDY.model_dump(mode="json", include=SHOWN),
         # No input: it is a log, and changes with the index alone.

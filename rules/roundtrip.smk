@@ -15,8 +15,8 @@ rule roundtrip:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=image_mb(pixel_bytes=28),
+        runtime=image_min,
     params:
         source=code("evaluation.roundtrip", "core.files", "data.rows", script="roundtrip.py"),
         classes=len(STUDY.classes),

@@ -29,8 +29,8 @@ rule shard:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=60,
+        mem_mb=image_mb(pixel_bytes=12),
+        runtime=image_min,
         # Not a parameter: it changes no pixel, so it trains nothing anew; `repair` packs what is there.
         compression=STUDY.shards.compression,
     params:
@@ -60,8 +60,8 @@ rule gather:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=more(1000),
+        runtime=more(10),
     params:
         source=code("loading.shards", script="gather.py"),
     message:
@@ -80,8 +80,8 @@ rule verify:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=120,
+        mem_mb=more(1000),
+        runtime=more(120),
     params:
         source=sources("loading.shards", script="verify.py"),
     message:
@@ -99,8 +99,8 @@ rule repair:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=120,
+        mem_mb=more(1000),
+        runtime=more(120),
         compression=STUDY.shards.compression,
     params:
         source=sources("loading.shards", "data.rows", "runs.unverified", script="repair.py"),

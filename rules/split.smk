@@ -18,8 +18,8 @@ rule split:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=more(1000),
+        runtime=more(10),
     params:
         source=code("data.split", "core.files", "data.rows", script="split.py"),
         folds=STUDY.folds,

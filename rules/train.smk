@@ -18,7 +18,7 @@ rule train:
     resources:
         gpu=GPU,
         mem_mb=training_mb,
-        runtime=720,
+        runtime=training_min,
         # How batches are made, and how often the state is recorded, changes no result: no parameters.
         workers=STUDY.loader.workers,
         loader_mb=STUDY.loader.memory_mb,

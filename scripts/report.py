@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
+from stratagem.core.intact import require_whole
 from stratagem.core.job import running
 from stratagem.report.comparison_page import StoredStudy, render
 
 with running(snakemake):
+    require_whole(snakemake.input)
     inputs, output = snakemake.input, snakemake.output
     stored = StoredStudy(
         study=snakemake.params.study,

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from stratagem.core.files import (
+    read_table,
     remove_partial,
     replacing,
     replacing_folder,
@@ -93,6 +94,27 @@ def test_a_table_is_written_by_its_ending(tmp_path, name, read):
     table = pd.DataFrame({"sample": ["a", "é"], "dice": [0.1, 1.0]}, index=[5, 3])
     write_table(table, tmp_path / name)
     pd.testing.assert_frame_equal(read(tmp_path / name), table.reset_index(drop=True), check_dtype=False)
+
+
+def test_a_table_whose_value_was_flipped_is_not_read(tmp_path):
+    """One bit of one number: a plain reader takes it; columns are read by name."""
+    table = pd.DataFrame({"sample": ["a", "b"] * 99, "pixels": range(198)})
+    write_table(table, tmp_path / "t.parquet")
+    assert read_table(tmp_path / "t.parquet", ["pixels"]).equals(table[["pixels"]])
+    stored = bytearray((tmp_path / "t.parquet").read_bytes())
+    flipped = next(place for place in range(4, len(stored)) if _taken(stored, place, tmp_path / "f.parquet"))
+    assert flipped and not pd.read_parquet(tmp_path / "f.parquet").equals(table)
+    with pytest.raises(OSError, match="CRC checksum"):
+        read_table(tmp_path / "f.parquet")
+
+
+def _taken(stored: bytearray, place: int, path) -> bool:
+    """Whether a plain reader takes the file with one bit flipped."""
+    path.write_bytes(stored[:place] + bytes([stored[place] ^ 1]) + stored[place + 1 :])
+    try:
+        return not pd.read_parquet(path).equals(pd.read_parquet(path.with_name("t.parquet")))
+    except Exception:  # the library has many
+        return False
 
 
 def test_json_comes_back(tmp_path):

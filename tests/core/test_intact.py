@@ -6,6 +6,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 from safetensors.numpy import save_file
 
 from stratagem.core import intact
@@ -66,6 +67,18 @@ def test_a_table_or_a_drawing_that_was_cut_is_found(files):
     for name in ("a.csv", "a.svg"):
         with pytest.raises(MachineError, match="a damaged one"):
             require_whole([files / name])
+
+
+def test_a_picture_that_was_cut_is_made_anew_with_its_folder(files):
+    """Snakemake does not miss one file of a folder that a job made whole."""
+    folder = files / "predictions"
+    folder.mkdir()
+    noise = np.random.default_rng(0).integers(0, 255, (64, 64), np.uint8)
+    Image.fromarray(noise).save(folder / "a.png")
+    require_whole([folder / "a.png"], made=folder)
+    (folder / "a.png").write_bytes((folder / "a.png").read_bytes()[:-2000])
+    with pytest.raises(MachineError, match=rf"a.png: .* a damaged one .*`rm -rf {folder}` and"):
+        require_whole([folder / "a.png"], made=folder)
 
 
 def test_memory_that_runs_out_is_no_damage(files, monkeypatch):

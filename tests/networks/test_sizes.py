@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from stratagem.evaluation import memory
+from stratagem.networks.arithmetic import multiply_adds
 from stratagem.networks.build import build
 from stratagem.networks.execution import Execution
 from stratagem.networks.sizes import of_unet, prediction_mb, training_mb
@@ -34,6 +35,7 @@ def test_it_is_what_is_counted_on_the_network(network, width, depth):
     assert size.parameters == sum(parameter.numel() for parameter in model.parameters())
     counted = capacity.training_mb(model, OPTIONS, CPU)((4, 256, 256))
     assert training_mb(size, 4 * 256 * 256) == pytest.approx(counted, rel=0.01)
+    assert size.multiply_adds == pytest.approx(multiply_adds(network, 2, width=width, depth=depth), rel=0.001)
     counted = memory.prediction_mb(model.eval(), CPU)(1024 * 1024)
     assert prediction_mb(size, 1024 * 1024) == pytest.approx(counted, rel=0.01)
 
@@ -43,6 +45,7 @@ def test_every_network_has_a_size():
     for name, network in NETWORKS.items():
         found = network.size(name, 16, 4)
         assert found.parameters > 10**5 and found.kept > found.layer > 0, name
+        assert found.multiply_adds > 10**3, name
 
 
 def test_a_wider_network_takes_more():

@@ -14,6 +14,7 @@ from PIL import Image
 
 from stratagem.comparison import tables
 from stratagem.comparison.design import Design
+from stratagem.core.errors import MachineError
 from stratagem.core.files import write_json, write_table
 from stratagem.data.labels import Encoding
 from stratagem.evaluation.metrics import confusion, counts, per_image
@@ -349,6 +350,16 @@ def test_examples_go_from_worst_to_best_with_every_strategy(finished):
     assert f"<!-- baseline {dice.max():.2f} -->" in shown[1]
     for svg in shown:
         assert svg.count("<!-- full-data ") == svg.count("<!-- same ") == svg.count("<!-- truth -->") == 1
+
+
+def test_a_predicted_mask_that_was_cut_is_named_with_its_cure(tmp_path):
+    """Its folder is what a job makes anew."""
+    stored = Study(seeds=(1,), strategies=("baseline",), errors={}, examples=1).stored(tmp_path)
+    (folder,) = tmp_path.glob("runs/*/*/*/predictions")
+    for path in folder.rglob("*.png"):
+        path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(MachineError, match=f"rm -rf {folder}"):
+        render(stored, tmp_path / "report.html", tmp_path / "figures")
 
 
 def test_more_examples_than_images_shows_each_once(tmp_path):

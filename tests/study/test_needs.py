@@ -13,8 +13,8 @@ from stratagem.study.declaration import Delivery
 from stratagem.study.needs import Frames
 from stratagem.study.reading import read_study
 
-TINY = Frames((64 * 64,), 100, 100 * 64 * 64)
-LARGE = Frames((1024 * 1024,), 100, 100 * 1024 * 1024)
+TINY = Frames((64 * 64,), 100, 100 * 64 * 64, 64 * 64)
+LARGE = Frames((1024 * 1024,), 100, 100 * 1024 * 1024, 1024 * 1024)
 
 
 def _recipe(name="baseline", **changes):
@@ -54,8 +54,49 @@ def test_the_loader_asks_for_what_the_data_can_fill():
     assert _training(TINY, Delivery(memory_mb=100_000)) == _training(TINY)
     assert _training(LARGE, Delivery(memory_mb=100_000)) > _training(LARGE, Delivery(memory_mb=100))
     held = {"strategies.baseline.loader.storage": "memory"}
-    big = Frames(LARGE.areas, 1000, LARGE.pixels)
+    big = Frames(LARGE.areas, 1000, LARGE.pixels, LARGE.largest)
     assert _training(big, Delivery(memory_mb=9000), **held) > _training(big, Delivery(memory_mb=9000)) + 3000
+
+
+def _minutes(frames, on_gpu=False, **changes) -> int:
+    return needs.training_min(_recipe(**changes), frames, on_gpu=on_gpu)
+
+
+def test_larger_budgets_frames_and_networks_get_more_minutes():
+    """A small run gets half an hour; a budget counts in images or in steps of a batch; a GPU takes less."""
+    week = {"budget": {"images": 2_000_000}}
+    assert _minutes(TINY) == 40 and needs.prediction_min(_recipe(), TINY, on_gpu=False) == 40
+    assert _minutes(TINY, **week) > 5 * _minutes(TINY)
+    assert _minutes(LARGE, **week) > 50 * _minutes(TINY, **week)
+    assert _minutes(LARGE, **week, **{"unet.width": 64}) > 5 * _minutes(LARGE, **week)
+    assert _minutes(LARGE, **week, threads=4) < 0.5 * _minutes(LARGE, **week)
+    assert _minutes(LARGE, on_gpu=True, **week) < 0.1 * _minutes(LARGE, **week)
+    steps = {"budget": {"steps": 1_000_000}, "strategies.baseline.loader.batch_size": 2}
+    assert _minutes(LARGE, **steps) == pytest.approx(_minutes(LARGE, **week), rel=0.5)
+
+
+def test_testing_many_large_images_gets_more_minutes():
+    """All are predicted, each once."""
+    many = Frames(LARGE.areas, 10_000, 100 * LARGE.pixels, LARGE.largest)
+    few, all_of_them = (needs.prediction_min(_recipe(), frames, on_gpu=False) for frames in (LARGE, many))
+    assert all_of_them > 10 * few
+
+
+def test_a_job_that_reads_images_asks_for_its_largest_or_its_frame():
+    """And for the time that all of them take."""
+    scan = Frames((64 * 64,), 2, 20_000**2, 20_000**2)
+    assert needs.image_mb(TINY, 12) == 600 and needs.image_mb(scan, 12) > 4500
+    assert needs.image_mb(Frames((20_000**2,), 2, 99, 64), 12) == needs.image_mb(scan, 12)
+    assert needs.image_min(TINY) == 40 and needs.image_min(scan) == 40
+    assert needs.image_min(Frames(LARGE.areas, 10_000, 10_000 * LARGE.pixels, LARGE.largest)) > 1000
+
+
+def test_minutes_and_memory_of_what_is_not_known():
+    """Damaged files, whose job tells of them, or a network whose size nobody counted."""
+    assert (
+        _minutes(None) == needs.prediction_min(_recipe(), None, on_gpu=False) == needs.image_min(None) == 720
+    )
+    assert needs.image_mb(None, 12) == 600
 
 
 @pytest.mark.parametrize(
@@ -74,7 +115,8 @@ def test_frames_are_those_of_the_largest_images(plan, area, tmp_path):
     write_json(plan.as_record(), tmp_path / "plan.json")
     write_table(index, tmp_path / "index.parquet")
     found = Frames.read(tmp_path / "plan.json", tmp_path / "index.parquet")
-    assert max(found.areas) == area and (found.count, found.pixels) == (2, 100 * 200 + 90 * 30)
+    assert max(found.areas) == area
+    assert (found.count, found.pixels, found.largest) == (2, 100 * 200 + 90 * 30, 100 * 200)
 
 
 def test_files_that_are_not_there_yet_are_waited_for_and_damaged_ones_stop_nothing_here(tmp_path):

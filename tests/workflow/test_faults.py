@@ -253,7 +253,7 @@ def test_a_study_file_in_the_place_of_a_target_is_refused(clone):
 
 
 @pytest.mark.skipif(shutil.which("unshare") is None, reason="needs `unshare`, of Linux")
-@pytest.mark.parametrize("folder", ["results/tiny", "."])
+@pytest.mark.parametrize("folder", ["results/tiny", "results/tiny/report/tables", "."])
 def test_results_that_may_not_be_written_are_told_before_any_job(clone, folder):
     """Mounted for reading: one sentence, and its cure works."""
     clone.study(strategies=_one(clone), sources={})

@@ -122,7 +122,7 @@ class Manifest:
 
     def __init__(self, path: str | Path, samples: Iterable[str] | None = None):
         self._path = str(path)
-        with pq.ParquetFile(self._path) as file:
+        with pq.ParquetFile(self._path, page_checksum_verification=True) as file:
             self.variants = file.num_row_groups
             self._metadata = file.metadata
             policy = json.loads(file.schema_arrow.metadata[b"stratagem_policy"])
@@ -178,7 +178,7 @@ class Manifest:
     def _read(self, variant: int) -> tuple[dict[str, float], dict[str, np.ndarray]]:
         """The columns that are neutral throughout, one value each, and the others."""
         # Opened anew each time: no handle to share between threads or to lose in a fork.
-        with pq.ParquetFile(self._path, metadata=self._metadata) as file:
+        with pq.ParquetFile(self._path, metadata=self._metadata, page_checksum_verification=True) as file:
             table = file.read_row_group(variant, self._columns)
         columns = {name: table[name].to_numpy()[self._rows] for name in self._columns}
         drawn = {name: values for name, values in columns.items() if (values != NEUTRAL[name]).any()}

@@ -17,7 +17,7 @@ from stratagem.comparison.savings import savings
 from stratagem.comparison.scores import by_run, by_size, round_trip_scores, scores
 from stratagem.comparison.simulation import CERTIFICATE, Shape, assumed, certificate, measured, shape_of
 from stratagem.core.errors import DataError
-from stratagem.core.files import write_table, write_text
+from stratagem.core.files import read_table, write_table, write_text
 from stratagem.data.split import units
 from stratagem.evaluation.metrics import METRICS
 
@@ -67,7 +67,7 @@ def make_tables(stored: Stored, design: Design, left_out: list[str] | None = Non
     now = named(design, records)
     first = first_named(stored.precedent, now)
     design = design.without(left_out or [])
-    samples = pd.read_parquet(stored.index)
+    samples = read_table(stored.index)
     groups, sizes = units(samples), samples.set_index("sample")
     scored = [
         one for metric in METRICS for one in endpoints(evaluation, groups, metric, design.scored_classes)
@@ -113,7 +113,7 @@ def certify(folders: list[Path], index: Path, design: Design, shape: dict | None
         If nothing has run, and it is not known how much will be tested.
     """
     if folders:
-        groups = units(pd.read_parquet(index))
+        groups = units(read_table(index))
         found = endpoints(
             design.scored(_all(folders, "evaluation")), groups, design.metric, design.scored_classes
         )
@@ -180,7 +180,7 @@ def _with_round_trips(compared, stored: Stored, evaluation, groups, design: Desi
     folds = evaluation.drop_duplicates("sample").set_index("sample")["fold"]
     kept = {}
     for name, path in stored.round_trips.items():
-        counts = design.scored(pd.read_parquet(path))
+        counts = design.scored(read_table(path))
         counts = counts[counts["sample"].isin(folds.index)]
         counts = counts.assign(fold=counts["sample"].map(folds))
         kept[name] = round_trip_scores(counts, groups, design.scored_classes)
@@ -199,7 +199,7 @@ def _certified(primary: Endpoint | None, design: Design, **options) -> pd.DataFr
 
 def _all(folders: list[Path], name: str) -> pd.DataFrame:
     """One table of all runs."""
-    return pd.concat([pd.read_parquet(folder / f"{name}.parquet") for folder in folders])
+    return pd.concat([read_table(folder / f"{name}.parquet") for folder in folders])
 
 
 def _shown(value):

@@ -6,18 +6,21 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from stratagem.core.errors import MachineError
+from stratagem.core.files import read_table
 from stratagem.core.machine import refusal
 
 __all__ = ["damage", "require_whole"]
 
 
-def damage(inputs: Iterable[str | Path]) -> MachineError | None:
+def damage(inputs: Iterable[str | Path], made: Path | None = None) -> MachineError | None:
     """The first input of a job that is missing or cannot be read, by what its ending says it is.
 
     Parameters
     ----------
     inputs : iterable of path
         Files; folders and kinds that are not known here are passed over.
+    made : path or None
+        The folder that an earlier job made whole, and these files with it; None where it made each by itself.
 
     Returns
     -------
@@ -28,7 +31,7 @@ def damage(inputs: Iterable[str | Path]) -> MachineError | None:
         if path.is_dir():
             continue
         if not path.exists():
-            return _told(path, "that it was removed since the call began")
+            return _told(path, "that it was removed since the call began", made)
         try:
             READERS.get(path.suffix, _opened)(path)
         except Exception as error:  # each library has its own
@@ -36,40 +39,41 @@ def damage(inputs: Iterable[str | Path]) -> MachineError | None:
             if refused is not None:
                 return refused
             first = (str(error).splitlines() or [type(error).__name__])[0]
-            return _told(path, f"a damaged one ({first.rstrip('.')})")
+            return _told(path, f"a damaged one ({first.rstrip('.')})", made)
     return None
 
 
-def require_whole(inputs: Iterable[str | Path]) -> None:
+def require_whole(inputs: Iterable[str | Path], made: Path | None = None) -> None:
     """Stop where an input is damaged, for a job that would not notice.
 
     Parameters
     ----------
     inputs : iterable of path
         As of `damage`.
+    made : path or None
+        As of `damage`.
 
     Raises
     ------
     MachineError
     """
-    found = damage(inputs)
+    found = damage(inputs, made)
     if found is not None:
         raise found
 
 
-def _told(path: Path, found: str) -> MachineError:
+def _told(path: Path, found: str, made: Path | None) -> MachineError:
+    remove = f"rm -f {path}" if made is None else f"rm -rf {made}"
     return MachineError(
         expected="the whole file that an earlier job wrote",
         found=found,
         where=str(path),
-        remedy=f"`rm -f {path}` and start the same call again: the job that made it makes it anew.",
+        remedy=f"`{remove}` and start the same call again: the job that made it makes it anew.",
     )
 
 
 def _table(path: Path) -> None:
-    import pyarrow.parquet as pq
-
-    pq.read_table(path, page_checksum_verification=True)
+    read_table(path)
 
 
 def _json(path: Path) -> None:
@@ -82,6 +86,13 @@ def _csv(path: Path) -> None:
     pd.read_csv(path)
     if not path.read_bytes().endswith(b"\n"):
         raise ValueError("its last line has no end")
+
+
+def _picture(path: Path) -> None:
+    from PIL import Image
+
+    with Image.open(path) as picture:
+        picture.verify()  # the checksums of its parts, to the last
 
 
 def _drawing(path: Path) -> None:
@@ -106,5 +117,6 @@ READERS: dict[str, Callable[[Path], None]] = {
     ".json": _json,
     ".csv": _csv,
     ".safetensors": _tensors,
+    ".png": _picture,
     ".svg": _drawing,
 }

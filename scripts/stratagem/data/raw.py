@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from stratagem.core.files import write_json, write_table
+from stratagem.core.files import read_table, write_json, write_table
 from stratagem.data.files import Files, image_files
 from stratagem.data.rows import RECORD, recorded
 from stratagem.data.sheet import sheet_files
@@ -219,7 +219,7 @@ def _same_contents(now: pd.DataFrame, record: Path) -> pd.DataFrame | None:
     """The record of contents with the times of now, if they are the same contents; else None."""
     if not record.is_file():
         return None
-    before = pd.read_parquet(record)
+    before = read_table(record)
     if len(before) != len(now) or not (before[["name", "size"]] == now[["name", "size"]]).all(axis=None):
         return None
     touched = before["time"] != now["time"]

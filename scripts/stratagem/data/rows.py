@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from stratagem.core.files import read_table
+
 __all__ = ["RECORD", "load", "recorded"]
 
 RECORD = "raw.json"
@@ -29,7 +31,7 @@ def load(path: str | Path) -> pd.DataFrame:
     DataFrame
         See `stratagem.data.index`.
     """
-    return _moved(pd.read_parquet(path), recorded(Path(path).parent))
+    return _moved(read_table(path), recorded(Path(path).parent))
 
 
 def recorded(folder: Path) -> dict:

@@ -194,7 +194,7 @@ def read_catalogue(path: str | Path) -> pd.DataFrame:
     DataFrame
         As from `catalogue`, rows numbered from 0.
     """
-    with pq.ParquetFile(path) as file:
+    with pq.ParquetFile(path, page_checksum_verification=True) as file:
         table = pa.Table.from_batches(file.iter_batches(PART, use_threads=False), file.schema_arrow)
     return table.unify_dictionaries().to_pandas(self_destruct=True, split_blocks=True)
 

@@ -18,7 +18,8 @@ import pandas as pd
 from stratagem.comparison.design import PRIMARY_CLASS, RUN, TABLES, UNADJUSTED
 from stratagem.comparison.endpoints import UNITS
 from stratagem.comparison.savings import taught, told_saving, worth
-from stratagem.core.files import replacing_folder, write_text
+from stratagem.core.files import read_table, replacing_folder, write_text
+from stratagem.core.intact import require_whole
 from stratagem.data.pixels import read_sample
 from stratagem.data.rows import load
 from stratagem.evaluation.metrics import METRICS, per_image, with_background
@@ -85,7 +86,7 @@ def render(stored: StoredStudy, page: Path, folder: Path) -> None:
         If a test image that is shown, or its mask, cannot be read or changed its size since it was indexed.
     """
     tables = {name: _table(stored.tables / f"{name}.csv") for name in TABLES}
-    evaluation = pd.concat([pd.read_parquet(run / "evaluation.parquet") for run in stored.runs])
+    evaluation = pd.concat([read_table(run / "evaluation.parquet") for run in stored.runs])
     if stored.study["report"].get("score_background"):
         evaluation = with_background(evaluation)
     records = [json.loads((run / "cost.json").read_text(encoding="utf-8")) for run in stored.runs]
@@ -333,7 +334,7 @@ def _order(loader: dict) -> str:
 def _figures(stored: StoredStudy, tables: dict, evaluation: pd.DataFrame) -> dict[str, str]:
     """Every figure as SVG, by name."""
     runs, unit = tables["runs"], UNITS[_unit(tables)]
-    histories = pd.concat([pd.read_parquet(run / "history.parquet") for run in stored.runs])
+    histories = pd.concat([read_table(run / "history.parquet") for run in stored.runs])
     means = runs.groupby("strategy")["score"].mean()
     costs, metric = tables["costs"], NAMES[stored.metric]
     drawn = {
@@ -376,6 +377,7 @@ def _predictions(stored: StoredStudy, sample: str, scores: pd.Series) -> dict[st
         if run.name == f"seed{seed}" and path.is_file():
             record = json.loads((run / "cost.json").read_text(encoding="utf-8"))
             score = scores.get((record["strategy"], seed, sample), np.nan)
+            require_whole([path], made=run / "predictions")
             mask = cast(np.ndarray, cv2.imread(str(path), cv2.IMREAD_GRAYSCALE))  # as the run wrote it
             found[f"{record['strategy']} {score:.2f}"] = mask
     return found
@@ -391,7 +393,7 @@ def _secondary(comparison: pd.DataFrame) -> list[dict]:
 
 def _facts(stored: StoredStudy, evaluation: pd.DataFrame, records: list[dict]) -> dict:
     """How the data were split, framed and computed."""
-    index, splits = load(stored.index), pd.read_parquet(stored.splits)
+    index, splits = load(stored.index), read_table(stored.splits)
     sizes = index.groupby(["height", "width"]).size().sort_values(ascending=False)
     parts = splits[splits["fold"] == 0]["part"].value_counts()
     executions = _executions(records)

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from stratagem.core.files import write_text
+from stratagem.core.files import read_table, write_text
 from stratagem.data.index import present
 from stratagem.data.pixels import read_reduced
 from stratagem.data.rows import load
@@ -73,7 +73,7 @@ def render(stored: StoredData, page: Path) -> None:
     DataError
         If an image or mask that is shown cannot be read, or changed its size since it was indexed.
     """
-    index, splits = load(stored.index), pd.read_parquet(stored.splits)
+    index, splits = load(stored.index), read_table(stored.splits)
     names = stored.study["classes"]
     duplicates = _table(stored.duplicates).astype({"correlation": float})
     parts = part_table(index, splits)

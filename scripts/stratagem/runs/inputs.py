@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from stratagem.core.files import read_table
 from stratagem.data.rows import load
 from stratagem.data.split import select
 from stratagem.loading.shards import Shards, read_catalogue
@@ -50,7 +51,7 @@ class Inputs:
             index=load(files.index),
             plan=Plan.from_record(json.loads(Path(files.plan).read_text())),
             shards=Path(files.shards) if "shards" in named else None,
-            splits=pd.read_parquet(files.splits) if "splits" in named else None,
+            splits=read_table(files.splits) if "splits" in named else None,
             manifest=Path(files.manifest) if "manifest" in named else None,
             weights=named.get("weights"),
             files=named,

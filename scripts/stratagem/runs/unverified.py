@@ -8,8 +8,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-import pandas as pd
-
+from stratagem.core.files import read_table
 from stratagem.data.rows import load
 from stratagem.data.split import select
 from stratagem.study.declaration import Recipe
@@ -80,7 +79,7 @@ def _shown(root: Path, recipe: Recipe) -> list[str]:
     """The samples that a run was trained on."""
     index = load(root / "index.parquet")
     if (root / "splits.parquet").is_file():
-        splits = pd.read_parquet(root / "splits.parquet")
+        splits = read_table(root / "splits.parquet")
         mine = splits[(splits["fold"] == recipe.fold) & (splits["part"] == "train")]
         index = index[index["sample"].isin(mine["sample"])]
     return select(index, recipe.strategy.loader.fraction, recipe.seed)

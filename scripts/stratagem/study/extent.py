@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from stratagem.core.errors import DataError
+from stratagem.core.files import read_table
 from stratagem.data.collection import samples_of
 from stratagem.data.demo import DOMAINS
 from stratagem.data.files import Files
@@ -57,7 +58,7 @@ def units_tested(study: Study, index: Path, demo: str, files: Files) -> tuple[st
 
 
 def _indexed(index: Path) -> pd.DataFrame:
-    samples = pd.read_parquet(index, columns=["sample", "group", "cluster", "part"])
+    samples = read_table(index, columns=["sample", "group", "cluster", "part"])
     return samples.assign(unit=units(samples).to_numpy())
 
 

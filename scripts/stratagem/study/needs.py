@@ -1,7 +1,7 @@
-"""What jobs need of memory and of the disk, reckoned from the study and the sizes of its images.
+"""What jobs need of memory, time and disk, reckoned from the study and the sizes of its images.
 
-In comes a recipe, and the frames in which its images pass the network; out go MB for the scheduler, before
-the job runs, and what no machine of this size can do, before anything is spent on it.
+In comes a recipe, and the frames in which its images pass the network; out go MB and minutes for the
+scheduler, before the job runs, and what no machine of this size can do, before anything is spent on it.
 """
 
 import json
@@ -12,24 +12,45 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from stratagem.core.files import read_table
 from stratagem.networks import sizes
 from stratagem.networks.sizes import Size
 from stratagem.networks.table import NETWORKS, UNET
 from stratagem.resolution.plans import Plan
 from stratagem.study.declaration import HELD_MB, Delivery, Recipe, Study
 
-__all__ = ["Frames", "beyond_disk", "beyond_memory", "prediction_mb", "training_mb"]
+__all__ = [
+    "Frames",
+    "beyond_disk",
+    "beyond_memory",
+    "image_mb",
+    "image_min",
+    "prediction_mb",
+    "prediction_min",
+    "training_mb",
+    "training_min",
+]
 
 MB = 2**20
 BYTES_OF_A_PIXEL = 4  # three of the image, one of the mask
 MAPPED_MB = 450  # the libraries' files, which the jobs of a machine share, and batch systems count for each
 BESIDE_MB = 300  # a prediction's image, truth and counts
+LIBRARIES_MB = 500  # of a job without torch
+UNKNOWN_PIXELS = 5_000_000
 UNKNOWN_MB = 3000  # a network whose size is not known, and the main memory of a job on a GPU
 SIZED = ["height", "width", "pixel_size"]  # columns of an index
 LARGEST = 32  # of the images that differ in size: how many may have the largest frame
 ROUNDED_MB = 100
 LEAST_MB = 100  # of shards that are reckoned beforehand: where less is missing, the disk is full
 AHEAD = 2  # batches beside one a worker
+# Multiply-adds a second, as slow machines do them: a thread of a CPU (measured: 17e9 to 25e9), a GPU.
+CPU_RATE, GPU_RATE = 4e9, 2e11
+PIXEL_S = 1e-6  # of an image that is read, resampled and written; measured: 0.1e-6 to 0.7e-6
+STEP_S = 0.1  # of an optimizer step, however small its images
+WAY_BACK = 3  # a step of training, in forward passes
+BESIDE_MIN = 30  # a start, compiling, a disk that is busy
+UNKNOWN_MIN = 720
+ROUNDED_MIN = 10
 
 
 @dataclass(frozen=True)
@@ -44,11 +65,14 @@ class Frames:
         How many images there are.
     pixels : int
         Of all images, at their own size.
+    largest : int
+        Pixels of the largest image, at its own size.
     """
 
     areas: tuple[int, ...]
     count: int
     pixels: int
+    largest: int
 
     @classmethod
     def of(cls, plan: Plan, index: pd.DataFrame) -> "Frames":
@@ -58,7 +82,8 @@ class Frames:
         largest = kinds.loc[(kinds["height"] * kinds["width"] * scale).nlargest(LARGEST).index]
         found = [plan.windows(*row)[0].frame for row in largest.itertuples(index=False, name=None)]
         areas = {int(np.prod(frame)) for frame in [*found, *plan.frames]}
-        return cls(tuple(sorted(areas)), len(index), int((index["height"] * index["width"]).sum()))
+        own = index["height"].astype("int64") * index["width"]
+        return cls(tuple(sorted(areas)), len(index), int(own.sum()), int(own.max()))
 
     @classmethod
     def read(cls, plan: Path, index: Path) -> "Frames | None":
@@ -71,7 +96,7 @@ class Frames:
         """
         try:
             record = json.loads(plan.read_text(encoding="utf-8"))
-            return cls.of(Plan.from_record(record), pd.read_parquet(index, columns=SIZED))
+            return cls.of(Plan.from_record(record), read_table(index, columns=SIZED))
         except FileNotFoundError:
             raise
         except Exception:  # each library has its own
@@ -84,7 +109,7 @@ class Frames:
         if size is None:
             return None
         area = int(np.prod([-(-side // stride) * stride for side in size]))
-        return cls((area,), count, count * area)
+        return cls((area,), count, count * area, area)
 
 
 def training_mb(recipe: Recipe, frames: Frames | None, delivery: Delivery, *, on_gpu: bool) -> int:
@@ -135,6 +160,96 @@ def prediction_mb(recipe: Recipe, frames: Frames | None, *, on_gpu: bool) -> int
     if frames is not None and size is not None and not on_gpu:
         step = min(bound, sizes.prediction_mb(size, max(frames.areas)))
     return _rounded(MAPPED_MB + BESIDE_MB + step)
+
+
+def training_min(recipe: Recipe, frames: Frames | None, *, on_gpu: bool) -> int:
+    """How long a training may take, on a slow machine: its budget's images and its validations.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    frames : Frames or None
+        None where they are not known.
+    on_gpu : bool
+
+    Returns
+    -------
+    int
+        Minutes, in steps of 10; of a network whose size is not known, half a day.
+    """
+    size, budget, batch = _size(recipe), recipe.budget, recipe.strategy.loader.batch_size
+    if frames is None or size is None:
+        return UNKNOWN_MIN
+    images = budget.images or (budget.steps or 0) * batch
+    looked_at = recipe.training.validations * frames.pixels  # a part of them, which is not known yet
+    pixels = WAY_BACK * images * float(np.mean(frames.areas)) + looked_at
+    return _minutes(pixels * size.multiply_adds, recipe, on_gpu, steps=images // batch)
+
+
+def prediction_min(recipe: Recipe, frames: Frames | None, *, on_gpu: bool) -> int:
+    """How long testing a run may take, on a slow machine.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    frames : Frames or None
+        None where they are not known.
+    on_gpu : bool
+
+    Returns
+    -------
+    int
+        Minutes, in steps of 10.
+    """
+    size = _size(recipe)
+    if frames is None or size is None:
+        return UNKNOWN_MIN
+    pixels = max(frames.pixels, frames.count * float(np.mean(frames.areas)))
+    return _minutes(pixels * size.multiply_adds, recipe, on_gpu, steps=frames.count)
+
+
+def image_mb(frames: Frames | None, pixel_bytes: int) -> int:
+    """What a job takes of main memory that reads one image after the other: the largest, or a larger frame.
+
+    Parameters
+    ----------
+    frames : Frames or None
+        None where they are not known.
+    pixel_bytes : int
+        What the job holds at once for each pixel of an image.
+
+    Returns
+    -------
+    int
+        MB, in steps of 100.
+    """
+    largest = UNKNOWN_PIXELS if frames is None else max(frames.largest, *frames.areas)
+    return _rounded(LIBRARIES_MB + largest * pixel_bytes / MB)
+
+
+def image_min(frames: Frames | None) -> int:
+    """How long a job may take that reads every image once.
+
+    Parameters
+    ----------
+    frames : Frames or None
+        None where they are not known.
+
+    Returns
+    -------
+    int
+        Minutes, in steps of 10.
+    """
+    return UNKNOWN_MIN if frames is None else _in_steps(PIXEL_S * frames.pixels)
+
+
+def _minutes(multiply_adds: float, recipe: Recipe, on_gpu: bool, *, steps: int) -> int:
+    rate = GPU_RATE if on_gpu else CPU_RATE * recipe.threads
+    return _in_steps(multiply_adds / rate + STEP_S * steps)
+
+
+def _in_steps(seconds: float) -> int:
+    return int(-(-(BESIDE_MIN + seconds / 60) // ROUNDED_MIN) * ROUNDED_MIN)
 
 
 def beyond_memory(study: Study, frames: dict[str, Frames | None], memory_mb: int) -> Iterator[str]:

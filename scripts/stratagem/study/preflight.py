@@ -13,10 +13,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from stratagem.core.device import require_gpu
 from stratagem.core.errors import ConfigError, DataError, DeviceError
+from stratagem.core.files import read_table
 from stratagem.core.job import require_threads
 from stratagem.data.demo import DOMAINS
 from stratagem.data.files import Listing, unread, walk
@@ -179,7 +178,7 @@ def _faults_of_what_was_learned(study: Study, key: str, folder: Path) -> Iterato
         )
         return
     start = started_in(index)
-    learned = {(start / image).resolve() for image in pd.read_parquet(index, columns=["image"])["image"]}
+    learned = {(start / image).resolve() for image in read_table(index, columns=["image"])["image"]}
     if _holds_any(study, learned):
         yield f"{key}: expected a run on other images, but found one on images of this study; take another."
 
