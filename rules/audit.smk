@@ -13,7 +13,12 @@ rule audit_augmentation:
         transforms=f"{RESULTS}/audit/{{augmentation}}/transforms.csv",
         balance=f"{RESULTS}/audit/{{augmentation}}/balance.csv",
         pictures=f"{RESULTS}/audit/{{augmentation}}/pictures.json",
-        sheet=f"{RESULTS}/audit/{{augmentation}}/sheet.svg",
+        sheet=report(
+            f"{RESULTS}/audit/{{augmentation}}/sheet.svg",
+            caption="captions/sheet.rst",
+            category="Augmentations",
+            labels={"page": "examples of {augmentation}"},
+        ),
     log:
         f"{RESULTS}/logs/audit_augmentation/{{augmentation}}.log",
     benchmark:
@@ -44,7 +49,12 @@ rule audit:
             table=["transforms.csv", "balance.csv", "pictures.json"],
         ),
     output:
-        page=f"{RESULTS}/audit/report.html",
+        page=report(
+            f"{RESULTS}/audit/report.html",
+            caption="captions/audit.rst",
+            category="Augmentations",
+            labels={"page": "audit"},
+        ),
     log:
         f"{RESULTS}/logs/audit.log",
     benchmark:

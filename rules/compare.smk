@@ -43,7 +43,15 @@ rule compare:
         round_trips=sorted(set(ROUND_TRIPS.values())),
         pretraining=sorted(set(PRETRAINING.values())),
     output:
-        tables=[f"{TABLES}/{name}.csv" for name in TABLE_NAMES],
+        tables=[
+            report(
+                f"{TABLES}/{name}.csv",
+                caption="captions/table.rst",
+                category="Tables",
+                labels={"table": name, "holds": held},
+            )
+            for name, held in TABLE_NAMES.items()
+        ],
         documents=expand(f"{TABLES}/{{table}}.{{kind}}", table=TABLE_NAMES, kind=["md", "tex"]),
     log:
         f"{RESULTS}/logs/compare.log",

@@ -12,7 +12,12 @@ rule data:
         understood=f"{RESULTS}/understood.json",
         splits=f"{RESULTS}/splits.parquet",
     output:
-        page=f"{RESULTS}/data/report.html",
+        page=report(
+            f"{RESULTS}/data/report.html",
+            caption="captions/data.rst",
+            category="Data",
+            labels={"page": "data"},
+        ),
     log:
         f"{RESULTS}/logs/data.log",
     benchmark:

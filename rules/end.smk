@@ -1,6 +1,11 @@
-"""What a call says of its rules when asked, and of itself at its end."""
+"""What a call says of its rules when asked, of itself at its end, and of the study in `snakemake --report`."""
 
 from stratagem.core.killed import killed_jobs
+
+
+# What `snakemake --report` begins with.
+report: "captions/study.rst"
+
 
 # `snakemake --list` shows what a rule says when it runs.
 for one in workflow.rules:

@@ -38,8 +38,19 @@ rule report:
         evaluations=runs("evaluation.parquet"),
         predictions=runs("predictions"),
     output:
-        page=f"{RESULTS}/report/report.html",
-        figures=directory(f"{RESULTS}/report/figures"),
+        page=report(
+            f"{RESULTS}/report/report.html",
+            caption="captions/answer.rst",
+            category="Answer",
+            labels={"page": "report"},
+        ),
+        figures=report(
+            directory(f"{RESULTS}/report/figures"),
+            patterns=["{figure}.svg"],
+            caption="captions/figure.rst",
+            category="Figures",
+            labels={"figure": "{figure}"},
+        ),
     log:
         f"{RESULTS}/logs/report.log",
     benchmark:

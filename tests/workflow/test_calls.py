@@ -9,7 +9,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from stratagem.comparison.design import TABLES
 from stratagem.core.memory import total_mb
+from repository import ROOT
 from workflow_edits import edited
 
 SHARED = pytest.mark.xdist_group("workflow")  # those that use the study which was run once for all
@@ -165,15 +167,19 @@ def test_a_job_of_a_cluster_records_the_lineage_of_a_local_one(clone):
     assert said.returncode == 0, said.stdout
     # It asked for what this study takes, and the call was bounded by the memory of the machine.
     log = (clone.folder / "results/tiny/logs/train/baseline-fold0-seed1.log").read_text()
-    assert 500 < int(re.findall(r"(\d+) MB granted", log)[-1]) < 2000
+    granted = int(re.findall(r"(\d+) MB granted", log)[-1])
+    assert 500 < granted < 2000
     assert int(re.search(r"Provided resources: .*mem_mb=.*?(\d+)", said.stdout)[1]) == total_mb()
     local = json.loads((run / "cost.json").read_text())["lineage"]
     assert local["files"] == json.loads((clone.folder / "results/tiny/raw.json").read_text())["files"]
     (run / "cost.json").unlink()
     os.utime(clone.folder / "mine/images/0.png", (0, 0))  # a walk would find other files now
-    said = clone.snakemake(*JOB.split())
+    said = clone.snakemake(*JOB.split(), "--attempt", "2")
     assert said.returncode == 0, said.stdout
     assert json.loads((run / "cost.json").read_text())["lineage"] == local
+    # A second attempt is granted twice as much.
+    log = (clone.folder / "results/tiny/logs/train/baseline-fold0-seed1.log").read_text()
+    assert int(re.findall(r"(\d+) MB granted", log)[-1]) == 2 * granted
 
 
 @SHARED
@@ -197,6 +203,46 @@ def test_why_each_job_runs_is_said_where_it_is_asked_for(finished):
     assert "Reason: " not in finished.snakemake("--dry-run", "--forcerun", "train").stdout
     asked = finished.snakemake("--dry-run", "--forcerun", "train", "--quiet", "host").stdout
     assert "Reason: Forced execution" in asked
+
+
+@SHARED
+@pytest.mark.parametrize(
+    ("words", "gpus"),
+    [
+        ("", 1),
+        ("--workflow-profile profiles/gpu", 2),
+        ("--profile profiles/gpu", 1),  # profiles/default is read as well, and wins
+        ("--workflow-profile profiles/gpu --resources gpu=4", 4),
+        ("--resources gpu=3", 3),
+    ],
+)
+def test_how_many_gpus_jobs_share_is_what_profiles_say(finished, words, gpus):
+    """As Snakemake then sees it: the command line before a workflow profile before any other."""
+    said = finished.snakemake(*words.split(), "verify").stdout
+    assert re.findall(r"^Provided resources: .*?gpu=.*?(\d+)", said, re.MULTILINE) == [str(gpus)], said
+    assert "Reason: " not in said  # both profiles keep it off the screen
+
+
+def test_every_rule_asks_for_more_when_it_failed():
+    """Memory and minutes follow from the attempt, with a number of its own for what grows with the data."""
+    for path in sorted((ROOT / "rules").glob("*.smk")):
+        for name, value in re.findall(r"^ +(mem_mb|runtime)=(.+),$", path.read_text(), re.MULTILINE):
+            own = re.fullmatch(r"(training|prediction|image)_(mb|min)(\(pixel_bytes=\d+\))?", value)
+            assert own or re.fullmatch(r"more\(\d+\)", value), (path.name, name, value)
+
+
+@SHARED
+def test_a_study_fits_into_one_file_with_captions(finished, tmp_path):
+    """Snakemake's own report: the page, each table and each figure, said what it is, without any server."""
+    said = finished.snakemake("--report", str(tmp_path / "study.html"), "all")
+    assert said.returncode == 0, said.stdout
+    text = (tmp_path / "study.html").read_text(encoding="utf-8")
+    for words in ("images of the study", "Which strategy helped, by how much", *TABLES.values()):
+        assert words in text, words
+    drawn = {path.stem for path in (finished.folder / "results/tiny/report/figures").iterdir()}
+    assert {"effects", "runs", "example-1"} <= drawn and all(f'"figure": "{name}"' in text for name in drawn)
+    assert "the score of every run" in text.lower() and "what each strategy predicts" in text
+    assert not re.search(r'(src|href)="http', text)
 
 
 @SHARED

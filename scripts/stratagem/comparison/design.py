@@ -9,10 +9,18 @@ from stratagem.evaluation.metrics import with_background
 
 __all__ = ["PRIMARY_CLASS", "RUN", "TABLES", "UNADJUSTED", "Design"]
 
-TABLES = (
-    *("comparison", "scores", "sizes", "runs", "pairs", "costs", "savings"),
-    *("unfound", "changes", "certificate"),
-)
+TABLES = {
+    "comparison": "how each strategy differs from its reference, and what that says",
+    "scores": "the mean score of each strategy, by class",
+    "sizes": "scores by the images' own size",
+    "runs": "the score of each run, and whether it collapsed",
+    "pairs": "how far a strategy moved each test image, group or fold",
+    "costs": "what each run took",
+    "savings": "how many labelled images other first weights are worth",
+    "unfound": "classes that no run finds",
+    "changes": "what the first comparison named otherwise",
+    "certificate": "how often the verdicts err, of simulated studies",
+}
 RUN = ["strategy", "fold", "seed"]  # what names one
 PRIMARY_CLASS = "mean"
 UNADJUSTED = "not adjusted"
