@@ -1,8 +1,10 @@
 """Tiny image files in folders, and what was found of them."""
 
+import contextlib
 import os
 
 import numpy as np
+import pandas as pd
 from PIL import Image
 
 
@@ -19,6 +21,17 @@ def files(folder, *names):
     for name in names:
         save(folder / name)
     return str(folder)
+
+
+def flip_a_value(path, column):
+    """One bit of a Parquet file, so that a plain reader finds other values in a column."""
+    stored, table = path.read_bytes(), pd.read_parquet(path)
+    for place in range(4, len(stored)):
+        path.write_bytes(stored[:place] + bytes([stored[place] ^ 1]) + stored[place + 1 :])
+        with contextlib.suppress(Exception):  # the library has many
+            if not pd.read_parquet(path)[column].equals(table[column]):
+                return
+    raise AssertionError(f"no bit of {path} can be flipped unseen")
 
 
 def pairs_of(found):

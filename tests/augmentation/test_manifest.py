@@ -19,6 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from examples import row_of, rows_of
+from folders import flip_a_value
 from repository import ROOT
 from stratagem.augmentation.manifest import HELD, SCHEMA, Manifest, Ring, draw, philox, write_manifest
 from stratagem.augmentation.on_cpu import apply, exchange, paste
@@ -137,6 +138,15 @@ def test_golden_draw():
         "cutmix_partner": 19374009,
     }
     assert {column: row[column] for column in golden} == pytest.approx(golden, rel=1e-7)
+
+
+def test_a_manifest_whose_value_was_flipped_is_not_read(tmp_path):
+    """Another synthetic image would be trained on."""
+    policy = Policy(1, {"rotation": Strength(180, 1.0)})
+    write_manifest(policy, 1, map(str, range(50)), tmp_path / "m.parquet")
+    flip_a_value(tmp_path / "m.parquet", "rotation_deg")
+    with pytest.raises(OSError, match="CRC checksum"):
+        Manifest(tmp_path / "m.parquet").at(0, 0)
 
 
 @settings(max_examples=40)

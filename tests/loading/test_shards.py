@@ -18,6 +18,7 @@ import psutil
 import pytest
 from PIL import Image
 
+from folders import flip_a_value
 from stratagem.core.errors import DataError, ShardError
 from stratagem.data.index import Wanted, build_index
 from stratagem.data.labels import IGNORE
@@ -29,6 +30,7 @@ from stratagem.loading.shards import (
     catalogue,
     member,
     members,
+    read_catalogue,
     repair,
     require_whole,
     write_catalogue,
@@ -322,6 +324,14 @@ def test_a_sample_is_verified_when_it_is_first_read(path, read):
         with pytest.raises(ShardError, match=r"0\.h5.*sample `d`: one with another checksum"):
             _read(checked, 3)
     _read(trusting, 3)
+
+
+def test_a_catalogue_whose_value_was_flipped_is_not_read(path, tmp_path):
+    """A sample would be read from another place, or held against another checksum."""
+    write_catalogue(catalogue([path]), tmp_path / "shards.parquet")
+    flip_a_value(tmp_path / "shards.parquet", "row")
+    with pytest.raises(OSError, match="CRC checksum"):
+        read_catalogue(tmp_path / "shards.parquet")
 
 
 def test_a_sample_is_verified_once(path):

@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from repository import ROOT
 from stratagem.comparison.design import TABLES
 from stratagem.core.memory import total_mb
-from repository import ROOT
 from workflow_edits import edited
 
 SHARED = pytest.mark.xdist_group("workflow")  # those that use the study which was run once for all
@@ -218,7 +218,7 @@ def test_why_each_job_runs_is_said_where_it_is_asked_for(finished):
 )
 def test_how_many_gpus_jobs_share_is_what_profiles_say(finished, words, gpus):
     """As Snakemake then sees it: the command line before a workflow profile before any other."""
-    said = finished.snakemake(*words.split(), "verify").stdout
+    said = finished.snakemake("verify", *words.split()).stdout
     assert re.findall(r"^Provided resources: .*?gpu=.*?(\d+)", said, re.MULTILINE) == [str(gpus)], said
     assert "Reason: " not in said  # both profiles keep it off the screen
 
@@ -239,7 +239,7 @@ def test_a_study_fits_into_one_file_with_captions(finished, tmp_path):
     text = (tmp_path / "study.html").read_text(encoding="utf-8")
     for words in ("images of the study", "Which strategy helped, by how much", *TABLES.values()):
         assert words in text, words
-    drawn = {path.stem for path in (finished.folder / "results/tiny/report/figures").iterdir()}
+    drawn = {path.stem for path in (finished.folder / "results/tiny/report/figures").glob("*.svg")}
     assert {"effects", "runs", "example-1"} <= drawn and all(f'"figure": "{name}"' in text for name in drawn)
     assert "the score of every run" in text.lower() and "what each strategy predicts" in text
     assert not re.search(r'(src|href)="http', text)

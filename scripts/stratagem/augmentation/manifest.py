@@ -95,7 +95,8 @@ def write_manifest(policy: Policy, seed: int, samples: Iterable[str], path: str 
     samples = sorted(samples)
     schema = SCHEMA.with_metadata({"stratagem_policy": json.dumps(asdict(policy))})
     names = pa.array(samples, pa.string())
-    options = {"compression": "zstd", "use_dictionary": ["seed", "variant", *_unused(policy)]}
+    once = ["seed", "variant", *_unused(policy)]
+    options = {"compression": "zstd", "use_dictionary": once, "write_page_checksum": True}
     with replacing(path) as beside, pq.ParquetWriter(beside, schema, **options) as file:
         for variant in range(policy.variants):
             drawn = draw(policy, seed, samples, variant)

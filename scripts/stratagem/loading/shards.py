@@ -179,7 +179,7 @@ def write_catalogue(table: pd.DataFrame, path: str | Path) -> None:
         Appears whole or not at all.
     """
     with replacing(path) as beside:
-        table.to_parquet(beside, index=False, row_group_size=PART)
+        table.to_parquet(beside, index=False, row_group_size=PART, write_page_checksum=True)
 
 
 def read_catalogue(path: str | Path) -> pd.DataFrame:
