@@ -149,6 +149,7 @@ INJECTED = """
 import os, resource, signal, sys
 
 rule, _, fault = os.environ.get("FAULT", "").partition(":")
+slept = []
 
 
 def hook(event, arguments):
@@ -157,8 +158,9 @@ def hook(event, arguments):
     path = os.fspath(arguments[0])
     if fault == "killed" and path.endswith(".part"):
         os.kill(os.getpid(), signal.SIGKILL)
-    if fault == "slow" and path.endswith(".part"):
+    if fault == "slow" and path.endswith(".part") and not slept:
         import time
+        slept.append(True)
         time.sleep(6)
     if fault == "memory" and "/logs/" in path and path.endswith(".log"):
         held = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()

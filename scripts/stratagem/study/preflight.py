@@ -82,7 +82,7 @@ def require(
 
 def _faults_of_place(results: Path) -> Iterator[str]:
     """A folder that may not be written to: one of the results, or that of Snakemake's own records."""
-    within = (Path(folder) for folder, _, _ in os.walk(results))
+    within = (Path(folder) for folder, _, _ in os.walk(results.absolute()))
     for folder in (_existing(results), Path.cwd(), *within):
         if not os.access(folder, os.W_OK):
             yield (
