@@ -30,7 +30,7 @@ rule data:
         runtime=more(30),
     params:
         source=code("report.data_page", "core.intact", script="data.py"),
-        study=STUDY.model_dump(mode="json", include={"study", "classes", "split"}),
+        study=STUDY.model_dump(mode="json", include={"study", "classes", "split", "channels"}),
         # No input: it is a log, and changes with the index alone.
         problems=f"{RESULTS}/problems.csv",
     message:

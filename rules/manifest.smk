@@ -21,7 +21,7 @@ rule manifest:
         mem_mb=more(1000),
         runtime=more(10),
     params:
-        source=code("augmentation.manifest", "core.files", script="manifest.py"),
+        source=code("augmentation.manifest", "data.rows", script="manifest.py"),
         policy=lambda wildcards: STUDY.augmentations[wildcards.augmentation].policy(),
     message:
         "Draw the synthetic images of augmentation {wildcards.augmentation}, seed {wildcards.seed}."

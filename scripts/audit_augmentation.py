@@ -1,11 +1,9 @@
 """Ask what each transform of one augmentation does to the training images."""
 
-import pandas as pd
-
 from stratagem.augmentation.audit import audit, sheet
 from stratagem.augmentation.on_cpu import exchange
-from stratagem.augmentation.transforms import Policy
-from stratagem.core.files import write_json, write_table, write_text
+from stratagem.augmentation.transforms import Policy, require_colour
+from stratagem.core.files import read_table, write_json, write_table, write_text
 from stratagem.core.job import log, running
 from stratagem.data.rows import load
 from stratagem.report import figures
@@ -13,7 +11,8 @@ from stratagem.report import figures
 with running(snakemake):
     params, output = snakemake.params, snakemake.output
     policy, index = Policy.of(params.policy), load(snakemake.input.index)
-    splits = pd.read_parquet(snakemake.input.splits)
+    require_colour(policy, int(index["channels"].iat[0]), snakemake.wildcards.augmentation)
+    splits = read_table(snakemake.input.splits)
     taught = splits.loc[(splits["fold"] == 0) & (splits["part"] == "train"), "sample"]
     index = index[index["sample"].isin(taught)]
     found = audit(index, policy, params.classes)

@@ -1,13 +1,13 @@
 """Draw the synthetic images of one augmentation and seed."""
 
-import pandas as pd
-
 from stratagem.augmentation.manifest import write_manifest
-from stratagem.augmentation.transforms import Policy
+from stratagem.augmentation.transforms import Policy, require_colour
 from stratagem.core.job import log, running
+from stratagem.data.rows import load
 
 with running(snakemake):
     policy = Policy.of(snakemake.params.policy)
-    samples = pd.read_parquet(snakemake.input.index, columns=["sample"])["sample"]
-    write_manifest(policy, int(snakemake.wildcards.seed), samples, snakemake.output.manifest)
-    log.info("%d variants of %d samples", policy.variants, len(samples))
+    index = load(snakemake.input.index)
+    require_colour(policy, int(index["channels"].iat[0]), snakemake.wildcards.augmentation)
+    write_manifest(policy, int(snakemake.wildcards.seed), index["sample"], snakemake.output.manifest)
+    log.info("%d variants of %d samples", policy.variants, len(index))

@@ -1,8 +1,6 @@
 """Refuse a source among whose images are test images of the study."""
 
-import pandas as pd
-
-from stratagem.core.files import write_json, write_table
+from stratagem.core.files import read_table, write_json, write_table
 from stratagem.core.job import log, running
 from stratagem.data.overlap import require_apart, shared, still_there
 from stratagem.data.rows import load
@@ -10,7 +8,7 @@ from stratagem.data.rows import load
 with running(snakemake):
     params, inputs = snakemake.params, snakemake.input
     key, kind = params.duplicates
-    index, splits = load(inputs.index), pd.read_parquet(inputs.splits)
+    index, splits = load(inputs.index), read_table(inputs.splits)
     tested = index[index["sample"].isin(splits.loc[splits["part"] == "test", "sample"])]
     source, gone = still_there(load(inputs.source), params.start)
     if gone:

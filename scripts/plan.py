@@ -1,13 +1,11 @@
 """Fit a resolution plan on the sizes of a data set."""
 
-import pandas as pd
-
-from stratagem.core.files import write_json
+from stratagem.core.files import read_table, write_json
 from stratagem.core.job import log, running
 from stratagem.resolution.plans import fit_plan
 
 with running(snakemake):
-    index = pd.read_parquet(snakemake.input.index, columns=["height", "width", "pixel_size"])
+    index = read_table(snakemake.input.index, columns=["height", "width", "pixel_size"])
     plan = fit_plan(
         sizes=index[["height", "width"]].to_numpy(),
         stride=snakemake.params.stride,

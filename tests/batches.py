@@ -69,6 +69,7 @@ class Failing:
     def __init__(self, names: list[str], fails=(), error: Exception | None = None, moment=None):
         self.names = pd.array(names, dtype="str")
         self.windows, self.shapes = np.zeros(len(names), np.int32), np.full((len(names), 2), 4, np.int32)
+        self.channels = 3
         self.nbytes = 0
         self._fails, self._error, self._moment = set(fails), error, moment
 

@@ -60,6 +60,7 @@ RANGES = {
     "jpeg": 5,
     "cutout": 0.6,
     "cutmix": 0.6,
+    "channel_dropout": 1,
 }
 GEOMETRIC = [name for name, transform in TRANSFORMS.items() if transform.kind == "geometric"]
 AFFINE = [name for name in GEOMETRIC if name != "elastic"]
@@ -106,6 +107,54 @@ def _applied(image, mask=None, **change):
 
 def _grey(value, height=8, width=8) -> np.ndarray:
     return np.full((height, width, 3), value, np.uint8)
+
+
+# Channels.
+
+COMMON = [name for name in TRANSFORMS if name not in ("cutmix", "hue", "saturation", "jpeg", "noise")]
+APART = ("channel_noise", "channel_dropout")
+
+
+@pytest.mark.parametrize("channels", [2, 4, 5, 13, 32])
+def test_each_channel_is_changed_as_in_a_colour_image(channels):
+    """The same map, light, levels and optics for all, to the bit; the mask is that of a colour image."""
+    names = [name for name in COMMON if name not in APART]
+    planes = np.random.default_rng(0).integers(0, 256, (21, 34, channels), dtype=np.uint8)
+    mask = _picture(21, 34)[1]
+    for row in _rows(names, 6, 0.6):
+        image, moved = apply(row, planes, mask)
+        for number in range(channels):
+            alone, labels = apply(row, np.ascontiguousarray(planes[..., [number] * 3]), mask)
+            np.testing.assert_array_equal(image[..., number], alone[..., 0])
+        np.testing.assert_array_equal(moved, labels)
+
+
+@pytest.mark.parametrize("channels", [3, 5, 32])
+def test_channels_shift_apart_and_one_is_dropped(channels):
+    """Each by its own amount within the range, the first three as ever; one alone is dropped."""
+    image = np.full((4, 4, channels), 128, np.uint8)
+    for row in _rows(["channel_noise"], 20):
+        shifts = apply(row, image, _picture(4, 4)[1])[0][0, 0].astype(int) - 128
+        assert abs(shifts).max() <= round(255 * RANGES["channel_noise"]) and len(set(shifts)) > 1
+        assert shifts[:3].tolist() == [round(255 * row[f"channel_{number}"]) for number in range(3)]
+    lost = set()
+    for row in _rows(["channel_dropout"], 200):
+        found = apply(row, image, _picture(4, 4)[1])[0]
+        assert ((found == 0).all(axis=(0, 1)).sum(), (found == 128).all(axis=(0, 1)).sum()) == (
+            1,
+            channels - 1,
+        )
+        lost.add(int(found[0, 0].argmin()))
+    assert lost == set(range(channels))
+
+
+def test_many_channels_may_be_noisy_and_compressed():
+    """Noise is each channel's own; a channel is compressed as a grey picture."""
+    image = np.repeat(_photograph()[..., :1], 5, axis=2)
+    noisy = _applied(image, noise=9.0, noise_seed=3)[0]
+    assert not np.array_equal(noisy[..., 0], noisy[..., 4])
+    stored = _applied(image, jpeg=20)[0].astype(int)
+    assert np.array_equal(stored[..., 0], stored[..., 4]) and 0 < abs(stored - image).mean() < 6
 
 
 # Nothing.
@@ -891,7 +940,7 @@ def test_photometric_steps_act_in_one_order():
 def test_what_moves_is_moved_before_its_light_changes():
     """So new pixels are as bright as the light makes them: geometry first, and all the rest after it."""
     image, mask = _picture(24, 24)
-    for row in _rows([name for name in TRANSFORMS if name not in ("cutout", "cutmix")], 5):
+    for row in _rows([name for name in TRANSFORMS if TRANSFORMS[name].kind != "occluding"], 5):
         moved = apply(
             row | {column: NEUTRAL[column] for name in PHOTOMETRIC for column in TRANSFORMS[name].parameters},
             image,

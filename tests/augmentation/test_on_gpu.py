@@ -42,6 +42,7 @@ RANGES = {
     "sharpen": 3,
     "jpeg": 5,
     "cutout": 0.6,
+    "channel_dropout": 1,
 }
 GEOMETRIC = [name for name in RANGES if TRANSFORMS[name].kind == "geometric"]
 PHOTOMETRIC = [name for name in RANGES if TRANSFORMS[name].kind == "photometric"]
@@ -102,6 +103,19 @@ def test_geometry_is_that_of_the_cpu(names):
     assert _apart(images, expected).max() < GEOMETRY
     assert (masks != labels).mean(axis=(1, 2)).max() <= MASK_SHARE
     assert (images != np.stack(pictures[0])).any()
+
+
+@pytest.mark.parametrize("name", [*GEOMETRIC, *PHOTOMETRIC, "channel_dropout"])
+def test_five_channels_are_changed_as_on_the_cpu(name):
+    """Within the bounds of three; what is of colour alone is refused before."""
+    if name in ("hue", "saturation", "noise"):
+        pytest.skip("of colour alone, or of the device's own generator")
+    images, masks = _pictures()
+    five = [np.ascontiguousarray(image[..., [0, 1, 2, 0, 1]]) for image in images]
+    rows = _rows([name])
+    found, expected = _batch(rows, five, masks)[0], _single(rows, five, masks)[0]
+    bound = LOOSE.get(name, GEOMETRY if name in GEOMETRIC else LEVELS)
+    assert found.shape == expected.shape == (6, *SIZE, 5) and _apart(found, expected).max() < bound
 
 
 @pytest.mark.parametrize("name", ["flip_horizontal", "flip_vertical", "turns"])

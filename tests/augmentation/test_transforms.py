@@ -8,13 +8,26 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stratagem.augmentation.transforms import NEUTRAL, SEEDS, TRANSFORMS, Policy, Strength, strength, unsafe
+from stratagem.augmentation.transforms import (
+    NEUTRAL,
+    SEEDS,
+    TRANSFORMS,
+    Policy,
+    Strength,
+    require_colour,
+    strength,
+    unsafe,
+)
+from stratagem.core.errors import DataError
 
 UNIFORM = np.array([0, 2.0**-32, 0.25, 0.5, 0.75, 1 - 2.0**-32])  # with the least and the largest draw
 ROUNDING, TINY = 2.0**-23, 1e-38  # of float32, relative and absolute
 
 # The least and the largest value of each column, by the transform's range.
 BOUNDS = {
+    "channels_range": lambda most: (most, most),
+    "channels_seed": lambda most: (0, 2**31),
+    "dropped_channel": lambda most: (0, 1),
     "rotation_deg": lambda most: (-most, most),
     "translation_x": lambda most: (-most, most),
     "translation_y": lambda most: (-most, most),
@@ -59,7 +72,7 @@ STREAMS = (
     *("low_resolution", "noise", "sharpen", "jpeg", "cutout", "cutmix"),
 )
 SPREAD = ("turns", "jpeg")  # whole numbers, each as often as the others
-SAME = ("flip_horizontal", "flip_vertical")
+SAME = ("flip_horizontal", "flip_vertical", "channels_range")
 
 
 def _drawn(column, most, uniform) -> np.ndarray:
@@ -83,6 +96,15 @@ def test_no_two_transforms_share_a_column():
     columns = [column for row in TRANSFORMS.values() for column in row.parameters]
     assert len(set(columns)) == len(columns)
     assert set(columns) == set(NEUTRAL) == set(BOUNDS)
+
+
+def test_colour_is_changed_in_colour_images_alone():
+    """Hue and saturation are refused, by name, where channels are no colours."""
+    policy = Policy(1, {"hue": Strength(30, 0.5), "saturation": Strength(2, 0), "blur": Strength(1, 1)})
+    require_colour(policy, 3, "mine")
+    with pytest.raises(DataError, match=r"`augmentations.mine`: expected .* for `hue`, .* of 5 channels"):
+        require_colour(policy, 5, "mine")
+    require_colour(Policy(1, {"hue": Strength(30, 0)}), 5, "mine")
 
 
 def test_every_transform_says_what_it_is():

@@ -232,15 +232,14 @@ def test_alpha_is_dropped_from_any_colour(tmp_path, mode, ending):
 
 
 def test_a_fourth_band_is_no_alpha(tmp_path):
-    """Near infrared beside red, green, blue is not dropped in silence: the study is to say what to take."""
+    """Near infrared beside red, green, blue is not dropped in silence: it is read."""
     bands = np.dstack([COLOUR, GREY[:, :3]])
     for name, compression in (("a.tif", None), ("b.tif", "lzw")):
         if compression:
             Image.fromarray(bands, "RGBX").save(tmp_path / name, compression="tiff_lzw")
         else:
             tifffile.imwrite(tmp_path / name, bands, photometric="rgb", extrasamples=["unspecified"])
-        with pytest.raises(DataError, match=r"4 channels, numbered 0 to 3.*`channels`"):
-            read_image(tmp_path / name)
+        np.testing.assert_array_equal(read_image(tmp_path / name), bands)
         np.testing.assert_array_equal(read_image(tmp_path / name, Reading(channels=(0, 1, 2))), COLOUR)
 
 
@@ -342,23 +341,38 @@ def test_complex_numbers_are_no_intensities(tmp_path):
 # Channels and levels
 
 
-def test_more_channels_need_a_choice(tmp_path):
-    """Five channels are refused with their number and the key; one or three of them can be taken."""
+def test_any_channels_are_read_or_chosen(tmp_path):
+    """Five channels are read as they are; any of them can be taken, in any order, and one is grey."""
     raw = np.arange(2 * 3 * 5, dtype=np.uint8).reshape(2, 3, 5)
     tifffile.imwrite(tmp_path / "a.tif", raw, photometric="minisblack", planarconfig="contig")
-    with pytest.raises(DataError, match=r"one or three channels.*5 channels, numbered 0 to 4.*`channels`"):
-        read_image(tmp_path / "a.tif")
-    taken = read_image(tmp_path / "a.tif", Reading(channels=(4, 0, 2)))
-    np.testing.assert_array_equal(taken, raw[..., [4, 0, 2]])
+    np.testing.assert_array_equal(read_image(tmp_path / "a.tif"), raw)
+    for taken in ((4, 0, 2), (1, 3), (4, 3, 2, 1)):
+        found = read_image(tmp_path / "a.tif", Reading(channels=taken))
+        np.testing.assert_array_equal(found, raw[..., list(taken)])
     taken = read_image(tmp_path / "a.tif", Reading(channels=(3,)))
     np.testing.assert_array_equal(taken, raw[..., [3, 3, 3]])
 
 
-@pytest.mark.parametrize("channels", [(5,), (0, 1), (-1,)])
+@pytest.mark.parametrize("channels", range(1, 33))
+@pytest.mark.parametrize("planes", ["contig", "separate"])
+def test_channels_come_back_from_any_layout(tmp_path, channels, planes):
+    """Interleaved or one plane after the other, 1 to 32 of them, as tifffile reads them; 33 are too many."""
+    raw = np.random.default_rng(channels).integers(0, 255, (5, 7, channels + 1), dtype=np.uint8)
+    for name, count in (("a.tif", channels), ("b.tif", channels + 1)):
+        pixels = raw[..., :count] if planes == "contig" else np.moveaxis(raw[..., :count], 2, 0)
+        tifffile.imwrite(tmp_path / name, pixels.squeeze(), photometric="minisblack", planarconfig=planes)
+    found = read_image(tmp_path / "a.tif")
+    np.testing.assert_array_equal(found, raw[..., :channels] if channels > 1 else raw[..., [0, 0, 0]])
+    if channels == 32:
+        with pytest.raises(DataError, match=r"at most 32 channels, but found 33.*`channels`"):
+            read_image(tmp_path / "b.tif")
+
+
+@pytest.mark.parametrize("channels", [(5,), (0, 5), (-1,)])
 def test_channels_that_are_not_there_are_refused(tmp_path, channels):
-    """A channel beyond the last, or two of them, make no image."""
+    """A channel beyond the last makes no image."""
     tifffile.imwrite(tmp_path / "a.tif", np.zeros((5, 4, 4), np.uint8), photometric="minisblack")
-    with pytest.raises(DataError, match=re.escape(str(list(channels))) + ".*found 5 channels"):
+    with pytest.raises(DataError, match=re.escape(str(list(channels))) + ".*found 5, numbered 0 to 4"):
         read_image(tmp_path / "a.tif", Reading(channels=channels))
 
 

@@ -412,6 +412,24 @@ def test_levels_are_measured_on_every_channel(tmp_path, side):
     assert low < 10 and high > 39_000
 
 
+@pytest.mark.parametrize(("count", "apart"), [(2, False), (5, False), (3, True), (3, False)])
+def test_channels_that_are_no_colours_have_levels_of_their_own(tmp_path, count, apart):
+    """A dim channel fills 0 to 255 beside a bright one; of colours, the balance is kept."""
+    (tmp_path / "images").mkdir()
+    ramp = np.arange(400).reshape(20, 20)
+    image = np.stack([ramp * 10**number // 10 for number in range(count)], axis=2).astype(np.uint16)
+    tifffile.imwrite(tmp_path / "images/s0.tif", image, photometric="minisblack", planarconfig="contig")
+    _save(tmp_path / "masks/s0.png", np.eye(20, dtype=np.uint8))
+    index = _index(tmp_path, TWO, apart=apart)
+    found = read_sample(_through_parquet(index, tmp_path)[0])[0].reshape(-1, count).max(axis=0)
+    told = index.understood["images"]
+    if count == 3 and not apart:
+        assert found.tolist() == [0, 3, 255] or found[0] < 5
+        assert "channel by channel" not in told
+        return
+    assert (found > 250).all() and told.count(" .. ") == count + 1 and told.endswith(", channel by channel")
+
+
 def test_eight_bits_beside_sixteen_are_left_alone(tmp_path):
     """Levels are those of the wide images alone."""
     _wide(tmp_path, [np.arange(400, dtype=np.uint16).reshape(20, 20) + 5000, _picture(0, (20, 20))])
@@ -421,23 +439,40 @@ def test_eight_bits_beside_sixteen_are_left_alone(tmp_path):
     np.testing.assert_array_equal(read_sample(index.table.loc[1])[0][..., 1], _picture(0, (20, 20)))
 
 
-def test_many_channels_need_to_be_chosen(tmp_path):
-    """An image of seven channels is a problem that names the key, until one or three are chosen."""
+def test_many_channels_are_read_or_chosen(tmp_path):
+    """An image of seven channels is read with all, or with those that are chosen; one is grey."""
     image = np.random.default_rng(0).integers(0, 4000, (6, 5, 7)).astype(np.uint16)
     (tmp_path / "images").mkdir()
     tifffile.imwrite(tmp_path / "images/s0.tif", image.transpose(2, 0, 1), metadata={"axes": "CYX"})
     _save(tmp_path / "masks/s0.png", np.eye(6, 5, dtype=np.uint8))
-    reasons = _reasons(_index(tmp_path, TWO), tmp_path)
-    assert reasons == {
-        "images/s0.tif": "expected one or three channels of the image, but found 7 channels, numbered 0 to "
-        "6. Set the config key `channels` to the one or three to use, such as `channels: [0]`."
+    for channels, taken in ((None, range(7)), ((6, 0, 2), (6, 0, 2)), ((5, 1), (5, 1)), ((3,), (3, 3, 3))):
+        index = _index(tmp_path, TWO, channels=channels, levels=(0, 255))
+        assert index.table["stored"].tolist() == ["uint16, 7 channels"]
+        assert index.table["channels"].tolist() == [len(taken)]
+        read, _ = read_sample(_through_parquet(index, tmp_path)[0])
+        np.testing.assert_array_equal(read, image[..., list(taken)].clip(0, 255))
+    assert _reasons(_index(tmp_path, TWO, channels=(0, 7)), tmp_path) == {
+        "images/s0.tif": "expected channels [0, 7] of the image, but found 7, numbered 0 to 6. Set the "
+        "config key `channels` to those to use, such as `channels: [0, 2]`."
     }
-    index = _index(tmp_path, TWO, channels=(6, 0, 2), levels=(0, 255))
-    assert index.table["stored"].tolist() == ["uint16, 7 channels"]
-    read, _ = read_sample(_through_parquet(index, tmp_path)[0])
-    np.testing.assert_array_equal(read, image[..., [6, 0, 2]].clip(0, 255))
-    one, _ = read_sample(_index(tmp_path, TWO, channels=(3,), levels=(0, 255)).table.iloc[0])
-    np.testing.assert_array_equal(one, image[..., [3, 3, 3]].clip(0, 255))
+
+
+def test_an_image_of_other_channels_than_most_is_a_problem(tmp_path):
+    """Two channels among fours: named, with what the others have; with channels that all have it is read."""
+    (tmp_path / "images").mkdir()
+    for number, count in enumerate((4, 4, 2, 4)):
+        image = np.random.default_rng(number).integers(0, 255, (count, 6, 5), dtype=np.uint8)
+        tifffile.imwrite(tmp_path / f"images/s{number}.tif", image, photometric="minisblack")
+        _save(tmp_path / f"masks/s{number}.png", np.eye(6, 5, dtype=np.uint8))
+    index = _index(tmp_path, TWO, pages="channels")
+    assert index.table["channels"].tolist() == [4, 4, 4]
+    assert _reasons(index, tmp_path) == {
+        "images/s2.tif": "expected 4 channels, as 3 other images have, but found uint8, 2 channels. Name "
+        "those that all images have in `channels`, such as `channels: [0, 1]`, or save the image with the "
+        "same."
+    }
+    chosen = _index(tmp_path, TWO, channels=(0, 1), pages="channels")
+    assert chosen.table["channels"].tolist() == [2, 2, 2, 2]
 
 
 # Masks of other kinds

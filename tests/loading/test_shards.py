@@ -16,6 +16,7 @@ import imagecodecs
 import numpy as np
 import psutil
 import pytest
+import tifffile
 from PIL import Image
 
 from folders import flip_a_value
@@ -36,6 +37,7 @@ from stratagem.loading.shards import (
     write_catalogue,
     write_shard,
 )
+from stratagem.loading.storage import Files, Memory, sample_bytes
 from stratagem.resolution.plans import Plan, fit_plan
 
 NAMES = ["background", "cell", "nucleus"]
@@ -324,6 +326,32 @@ def test_a_sample_is_verified_when_it_is_first_read(path, read):
         with pytest.raises(ShardError, match=r"0\.h5.*sample `d`: one with another checksum"):
             _read(checked, 3)
     _read(trusting, 3)
+
+
+@pytest.mark.parametrize("channels", [2, 5, 32])
+@pytest.mark.parametrize("compression", PACKED)
+def test_any_number_of_channels_comes_back(tmp_path, channels, compression):
+    """As tifffile reads them, from shards, memory and files; a damaged one is found."""
+    images = tmp_path / "many"
+    images.mkdir()
+    for number, (height, width) in enumerate([(8, 4), (8, 8), (8, 4)]):
+        pixels = np.random.default_rng(number).integers(0, 256, (height, width, channels), dtype=np.uint8)
+        tifffile.imwrite(images / f"{number}.tif", pixels, photometric="minisblack", planarconfig="contig")
+        Image.fromarray(pixels[..., 0] % 3).save(images / f"{number}.png")
+    found = find(str(images), str(images), "{stem}.png", None, image_name="{stem}.tif")
+    index = build_index(found, Wanted(NAMES, {"encoding": "indices"})).table
+    write_shard(tmp_path / "0.h5", index, NATIVE, NAMES, compression)
+    shards = Shards(tmp_path, catalogue([tmp_path / "0.h5"]), verify=True)
+    for storage in (shards, Memory(shards, 10), Files(index, NATIVE)):
+        assert storage.channels == channels and sample_bytes(storage).tolist() == [
+            32 * (channels + 1),
+            64 * (channels + 1),
+            32 * (channels + 1),
+        ]
+        for place in range(3):
+            image = np.empty((1, *storage.shapes[place], channels), np.uint8)
+            storage.read(np.array([place]), image, np.empty((1, *storage.shapes[place]), np.uint8))
+            np.testing.assert_array_equal(image[0], tifffile.imread(images / f"{place}.tif"))
 
 
 def test_a_catalogue_whose_value_was_flipped_is_not_read(path, tmp_path):

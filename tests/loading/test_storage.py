@@ -12,7 +12,7 @@ from stratagem.core.errors import DataError, LoaderError, ShardError
 from stratagem.data.index import Wanted, build_index
 from stratagem.data.pairing import find
 from stratagem.loading.shards import Shards, catalogue, write_shard
-from stratagem.loading.storage import BYTES_OF_A_PIXEL, Files, Memory, naming
+from stratagem.loading.storage import Files, Memory, naming, sample_bytes
 from stratagem.resolution.plans import fit_plan
 
 CLASSES = ["a", "b", "c"]
@@ -158,7 +158,7 @@ def test_memory_says_what_it_holds(storages, plan):
     """Three bytes a pixel of the image, one of the mask."""
     kept = storages(plan)
     pixels = sum(height * width for height, width in kept["shards"].shapes.tolist())
-    assert kept["memory"].nbytes == BYTES_OF_A_PIXEL * pixels == 4 * pixels
+    assert kept["memory"].nbytes == sample_bytes(kept["memory"]).sum() == 4 * pixels
 
 
 def test_memory_may_be_filled_to_the_last_byte(tmp_path):

@@ -236,6 +236,16 @@ def test_chosen_channels_are_told(tmp_path):
     assert "Channels used, counted from 0: 2, 1, 0." in _rendered(_calm(tmp_path, channels=(2, 1, 0))).text
 
 
+def test_channels_that_are_no_colours_are_named_with_the_colours_they_are_shown_in(tmp_path):
+    """By their numbers, or as the study names them; colours need no key."""
+    calm = _calm(tmp_path, channels=(2, 0))
+    text = _rendered(calm).text
+    assert "Pictures here add up the channels, each in a colour: 2, 0. The network sees them apart." in text
+    text = _rendered(replace(calm, study=calm.study | {"channels": {"dapi": 2, "actin": 0}})).text
+    assert "each in a colour: dapi, actin." in text and "counted from 0: 2 (dapi), 0 (actin)." in text
+    assert "add up the channels" not in _rendered(_calm(tmp_path / "colour")).text
+
+
 def test_many_sizes_are_drawn_and_few_are_listed(calm, busy):
     """Ten sizes stand in the table; a figure shows the others too."""
     assert ["40 × 48", "3"] in calm.page.rows and calm.page.figures == 3

@@ -256,7 +256,8 @@ OWN = "so the test images would be learned from; name a folder of other images."
          "the config: `mask_name` needs {stem} once, in the place of the image's name, and * behind it."),
         ("mask_name", "*_{stem}",
          "the config: `mask_name` needs {stem} once, in the place of the image's name, and * behind it."),
-        ("channels", [1, 2], "the config: `channels` are one or three."),
+        ("channels", [], "the config: `channels` are 1 to 32."),
+        ("channels", {f"c{n}": n for n in range(33)}, "the config: `channels` are 1 to 32."),
         ("levels", [9, 3], "the config: `levels` are a low and a higher intensity."),
         ("sheet", "samples.csv", "the config: set `sheet`, or `images` and `masks`, not both."),
         ("augmentations.flips.rotation", 181,
@@ -409,6 +410,35 @@ def test_the_whole_network_of_a_classifier_s_weights_cannot_be_frozen():
     fault = _one_fault({"sources.imagenet": WEIGHTS, "strategies": strategies})
     assert fault.startswith("strategies.last.init.freeze: ")
     assert fault.endswith("set `freeze: encoder`.")
+
+
+@pytest.mark.parametrize("channels", [{"red": 0, "green": 1, "blue": 2}, [0, 1], [3, 2, 1, 0]])
+def test_colour_is_not_changed_where_channels_are_no_colours(channels):
+    """Named, or not three: hue is refused with its key; in a list of three, or where it is off, it is not."""
+    with pytest.raises(ConfigError) as caught:
+        read_study(small({"channels": channels, "augmentations.flips": {"hue": 10}}))
+    (fault,) = caught.value.faults
+    assert fault.startswith("augmentations.flips.hue: expected images of red, green and blue")
+    assert "`channels`" in fault
+    read_study(
+        small(
+            {
+                "channels": channels,
+                "augmentations.flips": {"preset": "natural", "hue": False, "saturation": False},
+            }
+        )
+    )
+    read_study(small({"channels": [2, 1, 0], "augmentations.flips": {"hue": 10}}))
+
+
+def test_channels_have_names_or_none():
+    """Jobs are handed the numbers, so that another name trains nothing anew."""
+    named = read_study(small({"channels": {"dapi": 4, "actin": 1}})).data
+    assert (named["channels"], named["apart"]) == ([4, 1], True)
+    assert named == read_study(small({"channels": {"nuclei": 4, "actin": 1}})).data
+    plain = read_study(small({"channels": [4, 1]})).data
+    assert plain["channels"] == [4, 1] and "apart" not in plain
+    assert "channels" not in read_study(small()).data
 
 
 @pytest.mark.parametrize(

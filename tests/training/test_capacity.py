@@ -49,7 +49,7 @@ class Small(nn.Module):
     def __init__(self, room: int):
         super().__init__()
         self.net, self.norm = build("unet", 2, width=2, depth=1, seed=0), nn.BatchNorm2d(3)
-        self.room, self.tried, self.stride = room, [], 2
+        self.room, self.tried, self.stride, self.channels = room, [], 2, 3
 
     def forward(self, image):
         count, _, height, width = image.shape

@@ -23,6 +23,7 @@ from stratagem.augmentation.manifest import draw
 from stratagem.augmentation.on_cpu import YIQ, apply, inverse, matrix, moves, sources
 from stratagem.augmentation.realism import SIDE, distinguish
 from stratagem.augmentation.transforms import TRANSFORMS, Policy, Strength
+from stratagem.data.channels import composite
 from stratagem.data.labels import IGNORE
 from stratagem.data.pixels import read_sample
 from stratagem.data.split import units
@@ -55,7 +56,7 @@ class Subject:
         Its name.
     unit : str
         Of `stratagem.data.split.units`.
-    image, mask : uint8, (H, W, 3) and (H, W)
+    image, mask : uint8, (H, W, C) and (H, W)
         Of a larger image the middle, at most 1024 pixels a side.
     """
 
@@ -119,7 +120,8 @@ def audit(index: pd.DataFrame, policy: Policy, classes: list[str]) -> Audit:
         found.append({"transform": name, "range": strength.range, "images": len(subjects)} | labels | asked)
         if asked["verdict"] == UNLIKE:
             first = subjects[0]
-            pictures[name] = first.image, first.mask, *apply(draws[0], first.image, first.mask)
+            changed, moved = apply(draws[0], first.image, first.mask)
+            pictures[name] = composite(first.image), first.mask, composite(changed), moved
     columns = ["transform", "class", "before", "after"]
     return Audit(pd.DataFrame(found, columns=COLUMNS), pd.DataFrame(balance, columns=columns), pictures)
 
@@ -151,11 +153,12 @@ def sheet(index: pd.DataFrame, policy: Policy, exchanged, images: int = 4, varia
         If an image or mask cannot be read, see `stratagem.data.sample.read_sample`.
     """
     subjects = _subjects(index, images)
-    pictures = [[(subject.image, subject.mask)] for subject in subjects]
+    pictures = [[(composite(subject.image), subject.mask)] for subject in subjects]
     for variant in range(variants):
         draws = _rows(draw(policy, SEED, [subject.sample for subject in subjects], variant))
-        for shown, drawn in zip(pictures, draws, strict=True):
-            shown.append(apply(drawn, *shown[0], exchanged))
+        for shown, subject, drawn in zip(pictures, subjects, draws, strict=True):
+            changed, moved = apply(drawn, subject.image, subject.mask, exchanged)
+            shown.append((composite(changed), moved))
     return pictures
 
 
@@ -307,7 +310,7 @@ def _seen(subject: Subject, drawn: dict, interior: float, shown: list[int]) -> n
     """A picture for the probe: brightness, planes of classes, two differences of colour."""
     found = apply(drawn, subject.image, subject.mask)
     image, mask = (_middle(array, interior * JITTERED) for array in found)
-    colour = (image / np.float32(255)) @ YIQ.T.astype(np.float32)
+    colour = (composite(image) / np.float32(255)) @ YIQ.T.astype(np.float32)
     planes = [(mask == number).astype(np.float32) for number in shown]
     stacked = np.dstack([colour[..., 0], *planes, colour[..., 1:]])
     return cv2.resize(stacked, (SIDE, SIDE), interpolation=cv2.INTER_AREA)

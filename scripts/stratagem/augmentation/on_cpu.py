@@ -17,17 +17,20 @@ Yun et al. 2019 (cutmix).
 import functools
 import math
 from collections.abc import Sequence
+from typing import cast
 
 import cv2
 import numpy as np
 
 from stratagem.augmentation.transforms import NEUTRAL, PHOTOMETRIC
+from stratagem.data.channels import COLOURS, in_fours
 from stratagem.data.labels import IGNORE
 
 __all__ = [
     "apply",
     "colours",
     "displacement",
+    "dropped",
     "exchange",
     "gains",
     "hidden",
@@ -59,17 +62,17 @@ def apply(
     ----------
     row : mapping
         A value for each of ``transforms.NEUTRAL``.
-    image : uint8, (H, W, 3)
+    image : uint8, (H, W, C)
         With the partner's rectangle in it where the row asks for one, see `paste`.
     mask : uint8, (H, W)
     exchanged : uint8, (256,), optional
         The class that each becomes in a mirror, see `exchange`.
-    into : (uint8 (H, W, 3), uint8 (H, W)), optional
+    into : (uint8 (H, W, C), uint8 (H, W)), optional
         Buffers for the result, other than `image` and `mask`.
 
     Returns
     -------
-    image, mask : uint8, (H, W, 3) and (H, W)
+    image, mask : uint8, (H, W, C) and (H, W)
         `into`, or new arrays; at neutral parameters equal to what was given.
     """
     image_out, mask_out = into or (np.empty_like(image), np.empty_like(mask))
@@ -238,11 +241,11 @@ def paste(row: Row, image: np.ndarray, mask: np.ndarray, other: np.ndarray, othe
     ----------
     row : mapping
         Of which `cutmix` (share of the sides), `cutmix_x` and `cutmix_y` count.
-    image : uint8, (H, W, 3)
+    image : uint8, (H, W, C)
         Changed in place.
     mask : uint8, (H, W)
         Changed in place.
-    other, other_mask : uint8, (h, w, 3) and (h, w)
+    other, other_mask : uint8, (h, w, C) and (h, w)
         The partner's, of any size.
     """
     rows, columns = _rectangle(row["cutmix"], row["cutmix_x"], row["cutmix_y"], *mask.shape)
@@ -328,18 +331,21 @@ def _warp(row: Row, image, mask, image_out, mask_out) -> None:
     if not moves(row):
         image_out[...], mask_out[...] = image, mask
         return
-    # OpenCV samples four channels in half the time of three.
-    four = cv2.cvtColor(image, cv2.COLOR_RGB2RGBA)
     if row["elastic"] == 0:
         forward = np.array(matrix(row, height, width)).reshape(2, 3)
-        four = cv2.warpAffine(four, forward, (width, height), flags=cv2.INTER_LINEAR)
+        change = functools.partial(cv2.warpAffine, M=forward, dsize=(width, height), flags=cv2.INTER_LINEAR)
         cv2.warpAffine(
             mask, forward, (width, height), mask_out, cv2.INTER_NEAREST, cv2.BORDER_CONSTANT, IGNORE
         )
     else:
         x, y = sources(row, height, width)
-        four = cv2.remap(four, x, y, cv2.INTER_LINEAR)
+        change = functools.partial(cv2.remap, map1=x, map2=y, interpolation=cv2.INTER_LINEAR)
         cv2.remap(mask, x, y, cv2.INTER_NEAREST, mask_out, cv2.BORDER_CONSTANT, IGNORE)
+    if image.shape[2] != COLOURS:
+        image_out[...] = in_fours(image, change)
+        return
+    # OpenCV samples four channels in half the time of three.
+    four = change(cv2.cvtColor(image, cv2.COLOR_RGB2RGBA))
     cv2.cvtColor(four, cv2.COLOR_RGBA2RGB, image_out)
 
 
@@ -379,13 +385,13 @@ def _splines(side: int) -> np.ndarray:
     return found.astype(np.float32)
 
 
-# Photometric operations: from a row and an image, uint8 (H, W, 3), to a new one.
+# Photometric operations: from a row and an image, uint8 (H, W, C), to a new one.
 
 
 def _lit(row: Row, image: np.ndarray) -> np.ndarray:
     height, width = image.shape[:2]
     gain = gains(row, height, width)
-    return cv2.multiply(image, np.repeat(gain[..., None], 3, axis=2), dtype=cv2.CV_8U)
+    return cv2.multiply(image, np.repeat(gain[..., None], image.shape[2], axis=2), dtype=cv2.CV_8U)
 
 
 def gains(row: Row, height: int, width: int) -> np.ndarray:
@@ -415,30 +421,36 @@ def _across(side: int) -> np.ndarray:
     return np.linspace(-1, 1, side, dtype=np.float32) if side > 1 else np.zeros(1, np.float32)
 
 
-def levels(row: Row) -> np.ndarray:
-    """What each level of each channel becomes: uint8 (256, 3).
+def levels(row: Row, channels: int = COLOURS) -> np.ndarray:
+    """What each level of each channel becomes: uint8 (256, C).
 
     Parameters
     ----------
     row : mapping
-        Of which `gamma`, `contrast`, `brightness` and `channel_0` to `channel_2` count, applied in this
-        order.
+        Of which `gamma`, `contrast`, `brightness`, and then the shifts of the channels count, applied in this
+        order: `channel_0` to `channel_2`, and of further ones those that `channels_seed` draws within plus or
+        minus `channels_range`.
+    channels : int
+        C.
 
     Returns
     -------
-    uint8, (256, 3)
+    uint8, (256, C)
         Row: the level before; column: the channel.
     """
     found = np.arange(256) / 255.0
     found = (
         (255 * found ** row["gamma"] - MIDDLE_GREY) * row["contrast"] + MIDDLE_GREY + 255 * row["brightness"]
     )
-    shifts = [255 * row[f"channel_{number}"] for number in range(3)]
+    shifts = [255 * row[f"channel_{number}"] for number in range(min(channels, COLOURS))]
+    if channels > COLOURS:
+        stream = np.random.Generator(np.random.Philox(int(row["channels_seed"])))
+        shifts += (255 * row["channels_range"] * stream.uniform(-1, 1, channels - COLOURS)).tolist()
     return np.clip(np.rint(found[:, None] + shifts), 0, 255).astype(np.uint8)
 
 
 def _levelled(row: Row, image: np.ndarray) -> np.ndarray:
-    table = levels(row)
+    table = levels(row, image.shape[2])
     equal = (table == table[:, :1]).all()
     return cv2.LUT(image, np.ascontiguousarray(table[:, 0]) if equal else table[None])
 
@@ -476,7 +488,8 @@ def _blurred(row: Row, image: np.ndarray) -> np.ndarray:
 def _coarsened(row: Row, image: np.ndarray) -> np.ndarray:
     height, width = image.shape[:2]
     small = (max(1, round(width / row["low_resolution"])), max(1, round(height / row["low_resolution"])))
-    return cv2.resize(cv2.resize(image, small, interpolation=cv2.INTER_AREA), (width, height))
+    coarse = in_fours(image, functools.partial(cv2.resize, dsize=small, interpolation=cv2.INTER_AREA))
+    return cv2.resize(coarse, (width, height))
 
 
 def _noisy(row: Row, image: np.ndarray) -> np.ndarray:
@@ -492,9 +505,36 @@ def _sharpened(row: Row, image: np.ndarray) -> np.ndarray:
 
 
 def _compressed(row: Row, image: np.ndarray) -> np.ndarray:
+    if image.shape[2] != COLOURS:  # each channel is a grey picture
+        how = [cv2.IMWRITE_JPEG_QUALITY, int(row["jpeg"])]
+        planes = [cv2.imencode(".jpg", plane, how)[1] for plane in np.moveaxis(image, 2, 0)]
+        return np.dstack([cast(np.ndarray, cv2.imdecode(plane, cv2.IMREAD_GRAYSCALE)) for plane in planes])
     bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
     _, stored = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, int(row["jpeg"])])
     return cv2.cvtColor(cv2.imdecode(stored, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+
+
+def dropped(row: Row, channels: int) -> int:
+    """The channel that is set to 0.
+
+    Parameters
+    ----------
+    row : mapping
+        Of which `dropped_channel` (from 0 to 1, not 1) counts.
+    channels : int
+        How many there are.
+
+    Returns
+    -------
+    int
+    """
+    return min(int(row["dropped_channel"] * channels), channels - 1)
+
+
+def _without_a_channel(row: Row, image: np.ndarray) -> np.ndarray:
+    found = image.copy()
+    found[..., dropped(row, image.shape[2])] = 0
+    return found
 
 
 OPERATIONS = {
@@ -506,4 +546,5 @@ OPERATIONS = {
     "noise": _noisy,
     "sharpen": _sharpened,
     "jpeg": _compressed,
+    "dropout": _without_a_channel,
 }

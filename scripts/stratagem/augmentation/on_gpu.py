@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from stratagem.augmentation import on_cpu
 from stratagem.augmentation.transforms import NEUTRAL, PHOTOMETRIC
+from stratagem.data.channels import COLOURS
 from stratagem.data.labels import IGNORE
 
 __all__ = ["apply"]
@@ -39,7 +40,7 @@ def apply(
     ----------
     rows : list of mapping
         A value for each of ``transforms.NEUTRAL``.
-    images : uint8, (B, 3, H, W)
+    images : uint8, (B, C, H, W)
         With the partners' rectangles in them, see `on_cpu.paste`.
     masks : uint8, (B, H, W)
         On the same device.
@@ -48,7 +49,7 @@ def apply(
 
     Returns
     -------
-    images, masks : uint8, (B, 3, H, W) and (B, H, W)
+    images, masks : uint8, (B, C, H, W) and (B, H, W)
         New tensors; the images in the layout of those given.
     """
     layout = torch.channels_last if images.is_contiguous(memory_format=torch.channels_last) else None
@@ -112,7 +113,7 @@ def _column(rows: Rows, column: str, images: torch.Tensor) -> torch.Tensor:
     return torch.tensor([row[column] for row in rows], device=images.device).float().view(-1, 1, 1, 1)
 
 
-# Photometric operations: from rows and their images, float (B, 3, H, W) in whole levels, to new ones.
+# Photometric operations: from rows and their images, float (B, C, H, W) in whole levels, to new ones.
 
 
 def _lit(rows: Rows, images: torch.Tensor) -> torch.Tensor:
@@ -121,8 +122,10 @@ def _lit(rows: Rows, images: torch.Tensor) -> torch.Tensor:
 
 
 def _levelled(rows: Rows, images: torch.Tensor) -> torch.Tensor:
-    tables = torch.from_numpy(np.stack([on_cpu.levels(row) for row in rows])).to(images.device)
-    places = images.long().flatten(2).transpose(1, 2)  # (B, pixels, 3)
+    tables = torch.from_numpy(np.stack([on_cpu.levels(row, images.shape[1]) for row in rows])).to(
+        images.device
+    )
+    places = images.long().flatten(2).transpose(1, 2)  # (B, pixels, C)
     return tables.gather(1, places).transpose(1, 2).reshape(images.shape).float()
 
 
@@ -132,14 +135,15 @@ def _coloured(rows: Rows, images: torch.Tensor) -> torch.Tensor:
 
 
 def _gaussian(image: torch.Tensor, sigma: float) -> torch.Tensor:
-    """One image, (1, 3, H, W), blurred; reflected at its edges as often as it takes."""
+    """One image, (1, C, H, W), blurred; reflected at its edges as often as it takes."""
     radius = math.ceil(4 * sigma)
     taps = torch.arange(-radius, radius + 1, device=image.device).float()
     kernel = torch.exp(-0.5 * (taps / sigma) ** 2)
-    kernel = (kernel / kernel.sum()).expand(3, 1, 1, -1)
+    channels = image.shape[1]
+    kernel = (kernel / kernel.sum()).expand(channels, 1, 1, -1)
     for axis, shape in ((3, kernel), (2, kernel.transpose(2, 3))):
         image = image.index_select(axis, _reflected(image.shape[axis], radius, image.device))
-        image = functional.conv2d(image, shape, groups=3)
+        image = functional.conv2d(image, shape, groups=channels)
     return image
 
 
@@ -183,6 +187,9 @@ def _sharpened(rows: Rows, images: torch.Tensor) -> torch.Tensor:
 def _compressed(rows: Rows, images: torch.Tensor) -> torch.Tensor:
     height, width = images.shape[2:]
     edges = (0, -width % 16, 0, -height % 16)
+    if images.shape[1] != COLOURS:  # each channel is a grey picture
+        padded = functional.pad(images, edges, "replicate")
+        return (_quantised(rows, padded - 128, LUMA) + 128)[..., :height, :width]
     turn = torch.tensor(YCC, device=images.device)
     ycc = torch.einsum("ij,bjhw->bihw", turn, functional.pad(images, edges, "replicate"))
     brightness, colour = ycc[:, :1] - 128, functional.avg_pool2d(ycc[:, 1:], 2)
@@ -206,6 +213,13 @@ def _quantised(rows: Rows, planes: torch.Tensor, table: str) -> torch.Tensor:
     return torch.einsum("ui,bcyuxv,vj->bcyixj", basis, kept, basis).reshape(planes.shape)
 
 
+def _without_a_channel(rows: Rows, images: torch.Tensor) -> torch.Tensor:
+    found = images.clone()
+    for number, row in enumerate(rows):
+        found[number, on_cpu.dropped(row, images.shape[1])] = 0
+    return found
+
+
 OPERATIONS = {
     "light": _lit,
     "levels": _levelled,
@@ -215,4 +229,5 @@ OPERATIONS = {
     "noise": _noisy,
     "sharpen": _sharpened,
     "jpeg": _compressed,
+    "dropout": _without_a_channel,
 }

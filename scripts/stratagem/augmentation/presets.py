@@ -59,7 +59,7 @@ PRESETS = {
             ("crop",): "scale covers it, and sizes of objects stay like those of the set",
             ("hue", "saturation", "channel_noise"): "a stain's or a channel's colour says what it marks",
             ("low_resolution", "sharpen", "jpeg"): OPTICAL,
-            ("cutout", "cutmix"): SPEED,
+            ("cutout", "cutmix", "channel_dropout"): SPEED,
         },
     ),
     "natural": _preset(
@@ -84,7 +84,7 @@ PRESETS = {
             ("flip_vertical", "turns"): "photographs have an up: nothing stands on its head",
             ("elastic",): "solid things do not bend",
             ("channel_noise", "light", "sharpen"): OPTICAL,
-            ("cutout", "cutmix"): SPEED,
+            ("cutout", "cutmix", "channel_dropout"): SPEED,
         },
     ),
     "aerial": _preset(
@@ -108,7 +108,7 @@ PRESETS = {
             ("hue", "saturation"): "colour tells vegetation from roofs",
             ("light",): "mosaics are balanced",
             ("low_resolution", "sharpen", "jpeg"): OPTICAL,
-            ("cutout", "cutmix"): SPEED,
+            ("cutout", "cutmix", "channel_dropout"): SPEED,
         },
     ),
     "medical": _preset(
@@ -140,7 +140,7 @@ PRESETS = {
             ): "most scans are grey; a stain's colour says what it marks",
             ("light",): "depends on the device (a coil's field, say); set it where yours has it",
             ("sharpen", "jpeg"): OPTICAL,
-            ("cutout", "cutmix"): SPEED,
+            ("cutout", "cutmix", "channel_dropout"): SPEED,
         },
     ),
     "documents": _preset(
@@ -164,7 +164,7 @@ PRESETS = {
             ("crop",): "a page's layout says what its parts are",
             ("hue", "saturation", "channel_noise"): "ink and paper differ in colour on purpose",
             ("sharpen",): OPTICAL,
-            ("cutout", "cutmix"): SPEED,
+            ("cutout", "cutmix", "channel_dropout"): SPEED,
         },
     ),
     "traffic-signs": _preset(
@@ -190,7 +190,7 @@ PRESETS = {
             ("crop",): "a sign cut off is often another",
             ("hue", "saturation", "channel_noise"): "colour is meaning: red forbids, blue orders",
             ("sharpen",): OPTICAL,
-            ("cutout", "cutmix"): SPEED,
+            ("cutout", "cutmix", "channel_dropout"): SPEED,
         },
     ),
 }

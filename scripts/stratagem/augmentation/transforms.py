@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from stratagem.core.axis import Axis
+from stratagem.core.errors import DataError
+from stratagem.data.channels import COLOURS
 
 __all__ = [
     "NEUTRAL",
@@ -22,6 +24,8 @@ __all__ = [
     "Policy",
     "Strength",
     "Transform",
+    "coloured",
+    "require_colour",
     "strength",
     "unsafe",
 ]
@@ -130,6 +134,10 @@ def _signed(most: float, uniform: np.ndarray) -> np.ndarray:
 
 def _factor(most: float, uniform: np.ndarray) -> np.ndarray:
     return most ** (2 * uniform - 1)
+
+
+def _most(most: float, uniform: np.ndarray) -> np.ndarray:
+    return np.full_like(uniform, most)
 
 
 def _amount(most: float, uniform: np.ndarray) -> np.ndarray:
@@ -259,7 +267,8 @@ TRANSFORMS: Axis[Transform] = Axis(
             "photometric",
             "Shift of each channel on its own, share of full range, plus or minus.",
             (0, 1),
-            {f"channel_{number}": Parameter(0, _signed) for number in range(3)},
+            {f"channel_{number}": Parameter(0, _signed) for number in range(COLOURS)}
+            | {"channels_range": Parameter(0, _most), "channels_seed": SEED},
         ),
         "light": Transform(
             15,
@@ -324,6 +333,14 @@ TRANSFORMS: Axis[Transform] = Axis(
             {"cutmix": Parameter(0, _amount), "cutmix_x": PLACE, "cutmix_y": PLACE, "cutmix_partner": SEED},
             0.5,
         ),
+        "channel_dropout": Transform(
+            23,
+            "occluding",
+            "One of the channels set to 0.",
+            (0, 1),
+            {"dropped_channel": Parameter(-1, _share)},
+            None,
+        ),
     },
 )
 NEUTRAL = {
@@ -336,14 +353,20 @@ NEUTRAL = {
 # step is done where any of them is not neutral; how, stands in `on_cpu` and `on_gpu` under its name.
 PHOTOMETRIC = {
     "light": ("light",),
-    "levels": ("brightness", "contrast", "gamma", "channel_0", "channel_1", "channel_2"),
+    "levels": (
+        *("brightness", "contrast", "gamma"),
+        *(f"channel_{number}" for number in range(COLOURS)),
+        "channels_range",
+    ),
     "colours": ("saturation", "hue_deg"),
     "blur": ("blur_px",),
     "low_resolution": ("low_resolution",),
     "noise": ("noise",),
     "sharpen": ("sharpen",),
     "jpeg": ("jpeg",),
+    "dropout": ("dropped_channel",),
 }
+COLOURED = ("saturation", "hue")  # of images whose three channels are red, green and blue
 
 
 def strength(name: str, given: float | tuple[float, float]) -> Strength:
@@ -365,6 +388,47 @@ def strength(name: str, given: float | tuple[float, float]) -> Strength:
         return Strength(*map(float, given))
     usual = TRANSFORMS[name].probability
     return Strength(1.0, float(given)) if usual is None else Strength(float(given), usual)
+
+
+def coloured(policy: Policy) -> list[str]:
+    """The transforms of a policy that are of colour images alone.
+
+    Parameters
+    ----------
+    policy : Policy
+        Transforms of probability 0 are passed over.
+
+    Returns
+    -------
+    list of str
+    """
+    return [name for name in COLOURED if name in policy.strengths and policy.strengths[name].probability > 0]
+
+
+def require_colour(policy: Policy, channels: int, name: str) -> None:
+    """Refuse transforms of colour for images of other channels.
+
+    Parameters
+    ----------
+    policy : Policy
+    channels : int
+        Of the images.
+    name : str
+        Of the augmentation.
+
+    Raises
+    ------
+    DataError
+        If the images have not three channels and the policy has such transforms.
+    """
+    found = coloured(policy)
+    if channels != COLOURS and found:
+        raise DataError(
+            expected="images of red, green and blue for " + " and ".join(f"`{one}`" for one in found),
+            found=f"images of {channels} channels",
+            where=f"config key `augmentations.{name}`",
+            remedy="Take it out, or set it to 0; `channel_noise` shifts each channel on its own.",
+        )
 
 
 def unsafe(declared: str, policy: Policy) -> dict[str, str]:

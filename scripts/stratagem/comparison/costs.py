@@ -58,7 +58,8 @@ def _per_pixel(records: list[dict]) -> dict[str, float]:
         with contextlib.suppress(KeyError, TypeError):  # records of older versions say less
             recipe = record["recipe"]
             network, classes = recipe["strategy"]["network"], len(recipe["classes"])
-            found[record["strategy"]] = multiply_adds(network, classes, **recipe["unet"])
+            channels = record.get("channels", 3)
+            found[record["strategy"]] = multiply_adds(network, classes, **recipe["unet"], channels=channels)
     return found
 
 

@@ -1,9 +1,9 @@
-"""Any image file as the canonical array: uint8, (H, W, 3), red green blue.
+"""Any image file as the canonical array: uint8, (H, W, C), C from 3 to 32 or two; three are red green blue.
 
 Three views of a file, each made from the one before: `read_stored` (the numbers in the file, which is what
 a mask needs), `read_raw` (those numbers as a viewer would show them, all channels, own dtype) and
-`read_image` (uint8 colour). H is height, W width, C channels; all are of the turned image, if the file
-says that it is to be turned.
+`read_image` (uint8, the channels that are wanted). H is height, W width, C channels; all are of the turned
+image, if the file says that it is to be turned.
 
 More than 8 bits are never scaled by a guess: how to scale depends on the whole data set, so a set's
 `Reading` gives the levels, which `sample_intensities` and `levels_of` measure. An alpha channel is dropped
@@ -27,6 +27,7 @@ import tifffile
 from PIL import Image, ImageFile, ImageOps
 
 from stratagem.core.errors import DataError
+from stratagem.data.channels import COLOURS, MOST
 
 __all__ = [
     "EXTENSIONS",
@@ -36,6 +37,7 @@ __all__ = [
     "Part",
     "Reading",
     "Stored",
+    "channels_of",
     "header_of",
     "is_wide",
     "levels_of",
@@ -43,7 +45,6 @@ __all__ = [
     "read_raw",
     "read_stored",
     "reduced",
-    "require_channels",
     "sample_intensities",
     "to_image",
     "varies_in_alpha",
@@ -104,6 +105,9 @@ class Part:
 WHOLE = Part()
 
 
+Levels = tuple[float, float]
+
+
 @dataclass(frozen=True)
 class Reading:
     """How the pixels of a set of images become uint8.
@@ -111,13 +115,13 @@ class Reading:
     Attributes
     ----------
     channels : tuple of int, or None
-        The one or three channels to take, counted from 0; None takes what grey and colour files have.
-    levels : (float, float), or None
-        The intensities that become 0 and 255 in images of more than 8 bits.
+        Those to take, counted from 0, at most 32; None takes all.
+    levels : (float, float), tuple of these, or None
+        The intensities that become 0 and 255 in images of more than 8 bits, of all channels or of each.
     """
 
     channels: tuple[int, ...] | None = None
-    levels: tuple[float, float] | None = None
+    levels: Levels | tuple[Levels, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -166,31 +170,31 @@ AS_STORED = Reading()
 
 
 def read_image(path: str | Path, reading: Reading = AS_STORED, part: Part = WHOLE) -> np.ndarray:
-    """An image file as uint8 (H, W, 3).
+    """An image file as uint8 (H, W, C).
 
     Parameters
     ----------
     path : path
     reading : Reading
-        Without it the file must have 8 bits and one or three channels.
+        Without it the file must have 8 bits.
     part : Part
 
     Returns
     -------
-    uint8, (H, W, 3)
-        Red, green, blue; grey files have three equal channels.
+    uint8, (H, W, C)
+        Red, green, blue, or the channels as the reading lists them; a single one becomes three equal ones.
 
     Raises
     ------
     DataError
-        If the file cannot be decoded (see `read_raw`), has neither one nor three channels and the reading
-        names none, or has more than 8 bits and the reading has no levels.
+        If the file cannot be decoded (see `read_raw`), has not the reading's channels or more than 32, or has
+        more than 8 bits and the reading has no levels.
     """
     return to_image(read_raw(path, part), reading, path)
 
 
 def to_image(raw: np.ndarray, reading: Reading, path: str | Path) -> np.ndarray:
-    """What `read_raw` gave of a file as uint8 (H, W, 3); see `read_image`.
+    """What `read_raw` gave of a file as uint8 (H, W, C); see `read_image`.
 
     Parameters
     ----------
@@ -202,19 +206,19 @@ def to_image(raw: np.ndarray, reading: Reading, path: str | Path) -> np.ndarray:
 
     Returns
     -------
-    uint8, (H, W, 3)
+    uint8, (H, W, C)
 
     Raises
     ------
     DataError
-        If the reading's channels are not one or three of the image's, the image has neither one nor three and
-        the reading names none, or it is not uint8 and the reading has no levels.
+        If the image has not the reading's channels or more than 32, or is not uint8 and the reading has no
+        levels.
     """
     return _as_colour(_as_uint8(_chosen(raw, reading.channels, path), reading.levels, path))
 
 
-def require_channels(raw: np.ndarray, channels: tuple[int, ...] | None, path: str | Path) -> None:
-    """Refuse what `to_image` would refuse, without making the image.
+def channels_of(raw: np.ndarray, channels: tuple[int, ...] | None, path: str | Path) -> int:
+    """How many channels `to_image` would give an image, without making it.
 
     Parameters
     ----------
@@ -225,13 +229,18 @@ def require_channels(raw: np.ndarray, channels: tuple[int, ...] | None, path: st
     path : path
         What an error names.
 
+    Returns
+    -------
+    int
+        3 of grey images too.
+
     Raises
     ------
     DataError
-        If the channels are not one or three of the image's, or the image has neither one nor three and none
-        are named.
+        If the image has not these channels, or more than 32 and none are named.
     """
-    _chosen(raw[:1, :1], channels, path)
+    chosen = _chosen(raw[:1, :1], channels, path).shape[2]
+    return COLOURS if chosen == 1 else chosen
 
 
 def reduced(array: np.ndarray, side: int, *, nearest: bool = False) -> np.ndarray:
@@ -413,7 +422,9 @@ def is_wide(dtype: np.dtype) -> bool:
     return dtype != np.uint8
 
 
-def sample_intensities(raw: np.ndarray, channels: tuple[int, ...] | None = None) -> np.ndarray:
+def sample_intensities(
+    raw: np.ndarray, channels: tuple[int, ...] | None = None, *, apart: bool = False
+) -> np.ndarray:
     """Intensities of evenly spaced pixels, float64, at most 4096: what a set's levels are measured on.
 
     Parameters
@@ -422,36 +433,43 @@ def sample_intensities(raw: np.ndarray, channels: tuple[int, ...] | None = None)
         From `read_raw`.
     channels : tuple of int, or None
         As in `Reading`; None takes all.
+    apart : bool
+        Whether each channel is to have levels of its own.
 
     Returns
     -------
-    float64, (M,)
-        Pixel by pixel, M at most 4096.
+    float64, (M,) or (M, C)
+        Pixel by pixel; of channels apart a column each.
     """
     planes = _planes(raw)
     planes = planes if channels is None else planes[..., list(channels)]
     pixels = planes.reshape(-1, planes.shape[2])
     count = min(len(pixels), max(1, SAMPLES_PER_IMAGE // pixels.shape[1]))
     places = np.linspace(0, len(pixels) - 1, count).astype(np.int64)
-    return pixels[places].astype(np.float64).ravel()[:SAMPLES_PER_IMAGE]
+    found = pixels[places].astype(np.float64)
+    return found if apart else found.ravel()[:SAMPLES_PER_IMAGE]
 
 
-def levels_of(samples: list[np.ndarray]) -> tuple[float, float]:
+def levels_of(samples: list[np.ndarray]) -> Levels | tuple[Levels, ...]:
     """The intensities that become 0 and 255: the 0.1 and 99.9 percentiles of a set's pooled samples.
 
     Where these two are equal, the smallest and the largest sample; where all are equal, one more than that.
 
     Parameters
     ----------
-    samples : list of float64 (M,)
+    samples : list of float64 (M,) or (M, C)
         From `sample_intensities`, one an image; at least one.
 
     Returns
     -------
-    low, high : float
-        In the files' own units, low below high.
+    (low, high), or tuple of these
+        In the files' own units, low below high; of samples of channels apart, one pair a channel.
     """
     pooled = np.concatenate(samples)
+    return _levels(pooled) if pooled.ndim == 1 else tuple(map(_levels, pooled.T))
+
+
+def _levels(pooled: np.ndarray) -> Levels:
     low, high = np.percentile(pooled, PERCENTILES)
     if low == high:
         low, high = pooled.min(), pooled.max()
@@ -463,21 +481,21 @@ def _planes(raw: np.ndarray) -> np.ndarray:
 
 
 def _chosen(raw: np.ndarray, channels: tuple[int, ...] | None, path: str | Path) -> np.ndarray:
-    """The one or three channels that are to be seen: (H, W, 1) or (H, W, 3)."""
+    """The channels that are to be seen: (H, W, C)."""
     planes = _planes(raw)
     count = planes.shape[2]
     wanted = tuple(range(count)) if channels is None else channels
-    if len(wanted) not in (1, 3) or not set(wanted) <= set(range(count)):
+    if len(wanted) > MOST or not set(wanted) <= set(range(count)):
         raise DataError(
-            expected="one or three channels" + (f", {list(wanted)}," if channels else "") + " of the image",
-            found=f"{count} channels, numbered 0 to {count - 1}",
+            expected=f"channels {list(wanted)} of the image" if channels else f"at most {MOST} channels",
+            found=f"{count}, numbered 0 to {count - 1}",
             where=str(path),
-            remedy="Set the config key `channels` to the one or three to use, such as `channels: [0]`.",
+            remedy="Set the config key `channels` to those to use, such as `channels: [0, 2]`.",
         )
     return planes if channels is None else planes[..., list(channels)]
 
 
-def _as_uint8(planes: np.ndarray, levels: tuple[float, float] | None, path: str | Path) -> np.ndarray:
+def _as_uint8(planes: np.ndarray, levels: Levels | tuple[Levels, ...] | None, path: str | Path) -> np.ndarray:
     if not is_wide(planes.dtype):
         return planes
     if levels is None:
@@ -487,7 +505,7 @@ def _as_uint8(planes: np.ndarray, levels: tuple[float, float] | None, path: str 
             where=str(path),
             remedy="Set the config key `levels` to the intensities that become 0 and 255.",
         )
-    low, high = levels
+    low, high = np.array(levels, np.float64).T
     precision: type[np.floating] = np.float32 if planes.itemsize <= 2 else np.float64
     scaled = (planes.astype(precision) - precision(low)) * precision(255 / (high - low))
     return np.rint(scaled.clip(0, 255)).astype(np.uint8)

@@ -5,7 +5,8 @@ The index is a table, one row a sample, which is all that later stages need to r
     sample, group, part, cluster    identity; what must not straddle a split; the user's own part or None;
                                     the first sample of those that are duplicates of each other
     image, masks                    paths; one mask, or one an object
-    height, width, pixel_size       pixels; the physical side of a pixel or NaN
+    height, width, channels         of the image as it is read, the same channels for all; 3 of grey ones
+    pixel_size                      the physical side of a pixel or NaN
     stored                          what the image file held: "uint16, 2 channels"
     mask_resized                    whether the mask is brought to the image's size
     page, window                    which page of its files it is, -1: all; which block of its image: top,
@@ -32,15 +33,16 @@ import pandas as pd
 from stratagem.core.errors import DataError
 from stratagem.core.workers import in_order
 from stratagem.data.blocks import Blocks, with_blocks
+from stratagem.data.channels import COLOURS
 from stratagem.data.duplicates import Print, alike, clusters, pairs, take_print
 from stratagem.data.image import (
     AT_ONCE,
     Reading,
+    channels_of,
     header_of,
     is_wide,
     levels_of,
     read_raw,
-    require_channels,
     sample_intensities,
     varies_in_alpha,
 )
@@ -72,8 +74,23 @@ STRANGE = (
     "expected the values of the set's other masks, but found {}, which hardly another holds. Mend the mask, "
     "or set `labels` to how the masks are encoded."
 )
+OTHER_CHANNELS = (
+    "expected {} channels, as {} other images have, but found {}. Name those that all images have in "
+    "`channels`, such as `channels: [0, 1]`, or save the image with the same."
+)
 INTENSITIES = 256  # kept of each image of more than 8 bits
-COLUMNS = ["sample", "group", "part", "cluster", "image", "masks", "height", "width", "pixel_size"]
+COLUMNS = [
+    "sample",
+    "group",
+    "part",
+    "cluster",
+    "image",
+    "masks",
+    "height",
+    "width",
+    "channels",
+    "pixel_size",
+]
 COLUMNS += ["stored", "mask_resized", "page", "window", "reading", "encoding"]
 
 
@@ -91,6 +108,8 @@ class Wanted:
         See `stratagem.data.image.Reading`.
     levels : (float, float) or None
         None: measured on the set.
+    apart : bool
+        Whether three channels, too, have each levels of their own.
     mask_size : {"same", "resize"}
         Whether a mask of another size than its image is a problem, or resized if it has the image's shape.
     pages : {"samples", "channels"} or None
@@ -107,6 +126,7 @@ class Wanted:
     labels: dict
     channels: tuple[int, ...] | None = None
     levels: tuple[float, float] | None = None
+    apart: bool = False
     mask_size: str = "same"
     pages: str | None = None
     blocks: Blocks | None = None
@@ -162,6 +182,8 @@ class Measure:
     sample : Sample
     height, width : int
         Of the image, in pixels.
+    channels : int
+        Of the image as it is read; 3 of a grey one.
     stored : str
         What the image file held: "uint16, 2 channels".
     mask_resized : bool
@@ -172,13 +194,14 @@ class Measure:
         Of the mask.
     print : (str, int8 (1024,))
         From `stratagem.data.duplicates.take_print`.
-    intensities : float64, (M,), or None
-        At most 256, for the levels of the set; None of images of uint8.
+    intensities : float64, (M,) or (M, C), or None
+        Of at most 256 places, for the levels of the set; None of images of uint8.
     """
 
     sample: Sample
     height: int
     width: int
+    channels: int
     stored: str
     mask_resized: bool
     turned: bool  # by its EXIF orientation, which its mask has not
@@ -222,6 +245,7 @@ def build_index(
     found = with_blocks(with_pages(found, wanted.pages, wanted.group), wanted.blocks, wanted.group)
     problems = list(found.problems)
     measures = _each(lambda sample: _measure(sample, wanted), found.samples, problems, threads, _area)
+    measures = _set_aside(measures, _other_channels(measures), problems)
     if not measures:
         nothing = pd.DataFrame(columns=COLUMNS)
         return Index(nothing, _listed(problems), pairs([], []), {})
@@ -353,7 +377,7 @@ def _area(sample: Sample) -> int:
 def _measure(sample: Sample, wanted: Wanted) -> Measure:
     raw = read_raw(sample.image, sample.place)
     wide = is_wide(raw.dtype)
-    require_channels(raw, wanted.channels, sample.image)
+    channels = channels_of(raw, wanted.channels, sample.image)
     height, width = size = raw.shape[:2]
     orientation = header_of(sample.image).orientation
     turned = orientation != 1 and all(header_of(mask).orientation == 1 for mask in sample.masks)
@@ -361,13 +385,15 @@ def _measure(sample: Sample, wanted: Wanted) -> Measure:
     found = one_mask(masks, None, _threshold(wanted), sample.masks[0]).values.shape[:2]
     if found != size:
         _require_resizable(sample, found, size, wanted, orientation if turned else 1)
-    channels = 1 if raw.ndim == 2 else raw.shape[2]
-    intensities = sample_intensities(raw, wanted.channels) if wide else None
+    stored = 1 if raw.ndim == 2 else raw.shape[2]
+    apart = wanted.apart or channels != COLOURS
+    intensities = sample_intensities(raw, wanted.channels, apart=apart) if wide else None
     return Measure(
         sample,
         height,
         width,
-        f"{raw.dtype}, {channels} channel{'s' * (channels > 1)}",
+        channels,
+        f"{raw.dtype}, {stored} channel{'s' * (stored > 1)}",
         found != size,
         turned,
         _summary(sample, masks, raw, wanted),
@@ -467,6 +493,22 @@ def _odd_files(measures: list[Measure]) -> dict[str, tuple[Path, str]]:
     return odd if few else {}
 
 
+def _other_channels(measures: list[Measure]) -> dict[str, tuple[Path, str]]:
+    """Samples whose images have other channels than most, as `_odd_files`."""
+    counted = Counter(measure.channels for measure in measures)
+    if len(counted) < 2:
+        return {}
+    common = counted.most_common(1)[0][0]
+    return {
+        measure.sample.sample: (
+            measure.sample.image,
+            OTHER_CHANNELS.format(common, counted[common], measure.stored),
+        )
+        for measure in measures
+        if measure.channels != common
+    }
+
+
 def _strays(measures: list[Measure]) -> dict[str, tuple[Path, str]]:
     """Samples whose masks hold values that hardly another holds, as `_odd_files`; none if not few."""
     held = Counter(value for measure in measures for value in _values(measure.summary))
@@ -520,6 +562,7 @@ def _row(measure: Measure, reading: Reading, recognised: Recognised) -> SimpleNa
         masks=[str(path) for path in sample.masks],
         height=measure.height,
         width=measure.width,
+        channels=measure.channels,
         pixel_size=sample.pixel_size,
         stored=measure.stored,
         mask_resized=measure.mask_resized,
@@ -552,7 +595,10 @@ def _understood(measures: list[Measure], reading: Reading, recognised: Recognise
     stored = Counter(measure.stored for measure in measures)
     images = "; ".join(f"{kind}: {count} image{'s' * (count > 1)}" for kind, count in stored.most_common())
     if reading.levels and any(measure.intensities is not None for measure in measures):
-        images += f"; more than 8 bits scaled from {reading.levels[0]:g} .. {reading.levels[1]:g} to 0 .. 255"
+        pairs = np.array(reading.levels).reshape(-1, 2)
+        listed = ", ".join(f"{low:g} .. {high:g}" for low, high in pairs)
+        images += f"; more than 8 bits scaled from {listed} to 0 .. 255"
+        images += ", channel by channel" * (len(pairs) > 1)
     return {"labels": recognised.understood, "notes": recognised.notes + notes, "images": images}
 
 

@@ -1,4 +1,4 @@
-"""The pixels of a sample: image, uint8 (H, W, 3), and mask, uint8 (H, W) of class indices.
+"""The pixels of a sample: image, uint8 (H, W, C), and mask, uint8 (H, W) of class indices.
 
 Of one row of the index, or of a namespace with its columns. Which page of a file and which block of an image
 the sample is stands in the row, so that no later stage knows of either.
@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 from stratagem.core.errors import DataError
+from stratagem.data.channels import composite
 from stratagem.data.image import Part, Reading, read_image, read_raw, reduced, to_image
 from stratagem.data.labels import Encoding, RawMask, read_mask, to_classes, unite
 
@@ -20,7 +21,7 @@ __all__ = ["one_mask", "place_of", "read_classes", "read_reduced", "read_sample"
 
 
 def read_sample(row) -> tuple[np.ndarray, np.ndarray]:
-    """The pixels of one row of the index: image, uint8 (H, W, 3), and mask, uint8 (H, W).
+    """The pixels of one row of the index: image, uint8 (H, W, C), and mask, uint8 (H, W).
 
     Parameters
     ----------
@@ -29,8 +30,8 @@ def read_sample(row) -> tuple[np.ndarray, np.ndarray]:
 
     Returns
     -------
-    image : uint8, (H, W, 3)
-        Red, green, blue.
+    image : uint8, (H, W, C)
+        Red, green, blue, or the channels of the study.
     mask : uint8, (H, W)
         Class indices, 255 = ignore.
 
@@ -84,7 +85,7 @@ def read_reduced(row, side: int) -> tuple[np.ndarray, np.ndarray]:
     Returns
     -------
     image : uint8, (H, W, 3)
-        Averaged over what a pixel covers.
+        Averaged over what a pixel covers; a composite of channels that are no colours.
     mask : uint8, (H, W)
         Of the pixel that is nearest.
 
@@ -96,13 +97,13 @@ def read_reduced(row, side: int) -> tuple[np.ndarray, np.ndarray]:
     encoding = _encoding(row.encoding)
     if max(row.height, row.width) <= side or encoding.kind == "overlay":
         image, mask = read_sample(row)
-        return reduced(image, side), reduced(mask, side, nearest=True)
+        return composite(reduced(image, side)), reduced(mask, side, nearest=True)
     image = to_image(reduced(read_raw(row.image, place_of(row)), side), _reading(row.reading), row.image)
     masks = _masks_of(row)
     small = [replace(mask, values=reduced(mask.values, side, nearest=True)) for mask in masks]
     threshold = encoding.threshold if encoding.kind == "instances" else None
     united = one_mask(small, image.shape[:2], threshold, row.masks[0])
-    return image, to_classes(united, encoding, where=str(row.masks[0]))
+    return composite(image), to_classes(united, encoding, where=str(row.masks[0]))
 
 
 def place_of(row) -> Part:
@@ -192,4 +193,9 @@ def _encoding(record: str) -> Encoding:
 
 @functools.lru_cache(maxsize=8)
 def _reading(record: str) -> Reading:
-    return Reading(**{key: value and tuple(value) for key, value in json.loads(record).items()})
+    return Reading(**{key: value and _tuples(value) for key, value in json.loads(record).items()})
+
+
+def _tuples(given: Any) -> Any:
+    """Lists as JSON has them, of lists or numbers."""
+    return tuple(map(_tuples, given)) if isinstance(given, list) else given

@@ -12,6 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from stratagem.core.files import read_table
+from stratagem.data.channels import COLOURS
 
 __all__ = ["RECORD", "load", "recorded"]
 
@@ -31,7 +32,10 @@ def load(path: str | Path) -> pd.DataFrame:
     DataFrame
         See `stratagem.data.index`.
     """
-    return _moved(read_table(path), recorded(Path(path).parent))
+    index = read_table(path)
+    if "channels" not in index:  # of version 0.2, which read all images as colour
+        index["channels"] = COLOURS
+    return _moved(index, recorded(Path(path).parent))
 
 
 def recorded(folder: Path) -> dict:

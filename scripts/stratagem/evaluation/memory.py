@@ -72,7 +72,7 @@ def largest_layer(model: torch.nn.Module, side: int, execution: Execution) -> in
     hooks = [layer.register_forward_hook(count) for layer in leaves]
     try:
         with torch.inference_mode(), execution.autocast():
-            model(torch.zeros((1, 3, side, side), dtype=torch.uint8))
+            model(torch.zeros((1, cast(Layered, model).channels, side, side), dtype=torch.uint8))
     finally:
         for hook in hooks:
             hook.remove()

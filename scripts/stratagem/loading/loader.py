@@ -21,7 +21,7 @@ import numpy as np
 
 from stratagem.core.errors import LoaderError
 from stratagem.loading.order import Order, Selection
-from stratagem.loading.storage import BYTES_OF_A_PIXEL, Storage
+from stratagem.loading.storage import Storage, sample_bytes
 from stratagem.loading.synthesis import Synthesis
 
 __all__ = ["Batch", "Loader"]
@@ -36,7 +36,7 @@ class Batch:
 
     Attributes
     ----------
-    image : uint8, (B, H, W, 3)
+    image : uint8, (B, H, W, C)
     mask : uint8, (B, H, W)
         255 = ignore.
     names : array of str, (N,)
@@ -180,11 +180,11 @@ class Loader:
     @functools.cached_property
     def _largest(self) -> int:
         """Bytes of the largest batch that may come."""
-        shapes, counts = np.unique(self.storage.shapes, axis=0, return_counts=True)
+        shapes, first, counts = np.unique(self.storage.shapes, axis=0, return_index=True, return_counts=True)
         if self.order.carries or self.order.weights is not None:  # a sample may be in a batch twice
             counts[:] = self.order.batch_size
-        pixels = shapes.prod(axis=1, dtype=np.int64) * counts.clip(max=self.order.batch_size)
-        return int(pixels.max()) * BYTES_OF_A_PIXEL
+        one = sample_bytes(self.storage)[first]
+        return int((one * counts.clip(max=self.order.batch_size)).max())
 
     def _ahead(self, selections: Iterator[Selection], rooms: list[np.ndarray]) -> Iterator[Batch]:
         """The batches in order, made by threads; a buffer is filled again once its batch was used."""
@@ -210,9 +210,9 @@ class Loader:
         """Make one batch in a buffer."""
         start = time.perf_counter()
         count, (height, width) = len(selection.places), self.storage.shapes[selection.places[0]].tolist()
-        pixels = count * height * width
-        image = buffer[: 3 * pixels].reshape(count, height, width, 3)
-        mask = buffer[3 * pixels : 4 * pixels].reshape(count, height, width)
+        pixels, channels = count * height * width, self.storage.channels
+        image = buffer[: channels * pixels].reshape(count, height, width, channels)
+        mask = buffer[channels * pixels : (channels + 1) * pixels].reshape(count, height, width)
         rows = None
         if self.synthesis is None:
             self.storage.read(selection.places, image, mask)

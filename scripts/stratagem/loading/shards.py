@@ -3,7 +3,7 @@
 Layout, version 3 (any HDF5 tool since 1.10 opens it):
 
     /                       attributes: format, version, plan (JSON), classes, compression
-    /<H>x<W>/image          uint8 (N, H, W, 3), chunks (1, H, W, 3)
+    /<H>x<W>/image          uint8 (N, H, W, C), chunks (1, H, W, C)
     /<H>x<W>/mask           uint8 (N, H, W),    chunks (1, H, W); 255 = ignore
     /samples                sample, window, group ("<H>x<W>"), row, classes ("0 2": those in the mask),
                             checksum (CRC-32 of image then mask)
@@ -35,6 +35,7 @@ import pyarrow.parquet as pq
 
 from stratagem.core.errors import ShardError
 from stratagem.core.files import replacing
+from stratagem.data.channels import COLOURS
 from stratagem.data.labels import IGNORE
 from stratagem.data.pixels import read_sample
 from stratagem.loading.chunks import File, Rows, open_file
@@ -227,6 +228,7 @@ class Shards:
         Which window of its sample each is.
     shapes : int32, (N, 2)
         Height and width of each one's frame.
+    channels : int
     """
 
     def __init__(self, folder: str | Path, table: pd.DataFrame, read: str = "auto", verify: bool = False):
@@ -243,7 +245,10 @@ class Shards:
             sets.drop_duplicates().sort_values(["file", "group"]).itertuples(index=False, name=None)
         )
         self._set = sets.groupby(["file", "group"], observed=True).ngroup().to_numpy(np.int32)
-        self._stored = [self._locate(*key) for key in self._sets]
+        self._stored, self.channels = [], COLOURS
+        for key in self._sets:
+            rows, self.channels = self._locate(*key)
+            self._stored.append(rows)
         self._files = self._opened()
 
     def __len__(self) -> int:
@@ -289,13 +294,13 @@ class Shards:
         return kinds[self._classes.codes]
 
     def read(self, places: np.ndarray, image: np.ndarray, mask: np.ndarray) -> None:
-        """Fill contiguous buffers, uint8 (B, H, W, 3) and (B, H, W), with samples of one shape.
+        """Fill contiguous buffers, uint8 (B, H, W, C) and (B, H, W), with samples of one shape.
 
         Parameters
         ----------
         places : int64, (B,)
             Of samples whose frames have one shape, (H, W).
-        image : uint8, (B, H, W, 3)
+        image : uint8, (B, H, W, C)
             Contiguous; is filled.
         mask : uint8, (B, H, W)
             Contiguous; is filled; 255 = ignore.
@@ -345,14 +350,15 @@ class Shards:
         for _, error in self.damaged():
             raise error
 
-    def _locate(self, name: str, group: str) -> tuple[Rows, Rows]:
-        """Where the images and the masks of one frame lie in one file."""
+    def _locate(self, name: str, group: str) -> tuple[tuple[Rows, Rows], int]:
+        """Where the images and the masks of one frame lie in one file, and the images' channels."""
         path = self._folder / name
         with _open(path) as file:
-            found = Rows(file[f"{group}/image"]), Rows(file[f"{group}/mask"])
+            images = file[f"{group}/image"]
+            found, channels = (Rows(images), Rows(file[f"{group}/mask"])), images.shape[3]
         if max(rows.end for rows in found) > path.stat().st_size:
             raise _damaged(path, "a file that ends early")
-        return found
+        return found, channels
 
     def _opened(self) -> list[File]:
         """The file of each set, every file opened once."""
@@ -362,7 +368,8 @@ class Shards:
 
     def _check(self, place: int) -> None:
         height, width = self.shapes[place].tolist()
-        image, mask = np.empty((1, height, width, 3), np.uint8), np.empty((1, height, width), np.uint8)
+        image = np.empty((1, height, width, self.channels), np.uint8)
+        mask = np.empty((1, height, width), np.uint8)
         self.read(np.array([place]), image, mask)
         self._require_checksum(place, image, mask)
 
@@ -488,7 +495,10 @@ def _write(file: h5py.File, index: pd.DataFrame, plan: Plan, packed: dict) -> No
     """The data sets of all samples, and their table."""
     windows = {row.sample: plan.windows(row.height, row.width, row.pixel_size) for row in index.itertuples()}
     counts = Counter(window.frame for ones in windows.values() for window in ones)
-    data = {frame: _datasets(file, frame, count, packed) for frame, count in sorted(counts.items())}
+    channels = int(index["channels"].iat[0]) if len(index) else COLOURS
+    data = {
+        frame: _datasets(file, (count, *frame), channels, packed) for frame, count in sorted(counts.items())
+    }
     filled: Counter[tuple[int, int]] = Counter()
     rows = [_write_sample(data, row, windows[row.sample], plan, filled) for row in index.itertuples()]
     _write_samples(file, list(chain(*rows)))
@@ -498,10 +508,12 @@ def _group(frame: tuple[int, int]) -> str:
     return f"{frame[0]}x{frame[1]}"
 
 
-def _datasets(file: h5py.File, frame: tuple[int, int], count: int, packed: dict) -> tuple[h5py.Dataset, ...]:
-    """Those of the images and the masks of one frame."""
-    shapes = {"image": (count, *frame, 3), "mask": (count, *frame)}
-    return tuple(_dataset(file, f"{_group(frame)}/{kind}", shape, packed) for kind, shape in shapes.items())
+def _datasets(
+    file: h5py.File, shape: tuple[int, int, int], channels: int, packed: dict
+) -> tuple[h5py.Dataset, ...]:
+    """Those of the images and the masks of one frame: how many, height and width."""
+    shapes = {"image": (*shape, channels), "mask": shape}
+    return tuple(_dataset(file, f"{_group(shape[1:])}/{kind}", own, packed) for kind, own in shapes.items())
 
 
 def _dataset(file: h5py.File, name: str, shape: tuple[int, ...], packed: dict) -> h5py.Dataset:

@@ -15,12 +15,12 @@ import numpy as np
 import pandas as pd
 
 from stratagem.core.errors import LoaderError, StratagemError
+from stratagem.data.channels import COLOURS
 from stratagem.data.pixels import read_sample
 from stratagem.resolution.plans import Plan
 
-__all__ = ["BYTES_OF_A_PIXEL", "Files", "Labelled", "Memory", "Storage", "naming"]
+__all__ = ["Files", "Labelled", "Memory", "Storage", "naming", "sample_bytes"]
 
-BYTES_OF_A_PIXEL = 4  # three of the image, one of the mask
 BYTES_OF_A_WINDOW = 300  # of Python's, with its sizes; measured
 MB = 2**20
 
@@ -36,6 +36,8 @@ class Storage(Protocol):
         Which window of its sample each is.
     shapes : int32, (N, 2)
         Height and width of each one's frame.
+    channels : int
+        C, the same for all.
     nbytes : int
         What it holds in memory.
     """
@@ -43,6 +45,7 @@ class Storage(Protocol):
     names: pd.api.extensions.ExtensionArray
     windows: np.ndarray
     shapes: np.ndarray
+    channels: int
 
     @property
     def nbytes(self) -> int: ...
@@ -60,13 +63,13 @@ class Storage(Protocol):
         ...
 
     def read(self, places: np.ndarray, image: np.ndarray, mask: np.ndarray) -> None:
-        """Fill contiguous buffers, uint8 (B, H, W, 3) and (B, H, W), with some of one shape.
+        """Fill contiguous buffers, uint8 (B, H, W, C) and (B, H, W), with some of one shape.
 
         Parameters
         ----------
         places : int64, (B,)
             Of samples whose frames have one shape, (H, W).
-        image : uint8, (B, H, W, 3)
+        image : uint8, (B, H, W, C)
             Contiguous; is filled.
         mask : uint8, (B, H, W)
             Contiguous; is filled; 255 = ignore.
@@ -117,9 +120,8 @@ class Memory:
 
     def __init__(self, storage: Labelled, memory_mb: int):
         self.names, self.windows, self.shapes = storage.names, storage.windows, storage.shapes
-        self._storage = storage
-        pixels = self.shapes.prod(axis=1, dtype=np.int64)
-        self.nbytes = int(pixels.sum()) * BYTES_OF_A_PIXEL
+        self._storage, self.channels = storage, storage.channels
+        self.nbytes = int(sample_bytes(storage).sum())
         if self.nbytes > memory_mb * MB:
             raise LoaderError(
                 expected=f"samples of no more than {memory_mb} MB, to be held in memory",
@@ -152,13 +154,13 @@ class Memory:
         return self._storage.present(classes)
 
     def read(self, places: np.ndarray, image: np.ndarray, mask: np.ndarray) -> None:
-        """Fill buffers, uint8 (B, H, W, 3) and (B, H, W), with samples of one shape.
+        """Fill buffers, uint8 (B, H, W, C) and (B, H, W), with samples of one shape.
 
         Parameters
         ----------
         places : int64, (B,)
             Of samples whose frames have one shape, (H, W).
-        image : uint8, (B, H, W, 3)
+        image : uint8, (B, H, W, C)
             It is filled.
         mask : uint8, (B, H, W)
             It is filled; 255 = ignore.
@@ -170,7 +172,8 @@ class Memory:
 
     def _copy(self, place: int) -> tuple[np.ndarray, np.ndarray]:
         height, width = self.shapes[place].tolist()
-        image, mask = np.empty((1, height, width, 3), np.uint8), np.empty((1, height, width), np.uint8)
+        image = np.empty((1, height, width, self.channels), np.uint8)
+        mask = np.empty((1, height, width), np.uint8)
         self._storage.read(np.array([place]), image, mask)
         return image[0], mask[0]
 
@@ -192,6 +195,7 @@ class Files:
 
     def __init__(self, index: pd.DataFrame, plan: Plan):
         self._index, self._plan = index, plan
+        self.channels = int(index["channels"].iat[0]) if len(index) else COLOURS
         windows = [plan.windows(row.height, row.width, row.pixel_size) for row in index.itertuples()]
         self._rows = np.repeat(np.arange(len(index), dtype=np.int32), [len(ones) for ones in windows])
         self._windows = [window for ones in windows for window in ones]
@@ -217,13 +221,13 @@ class Files:
         return np.column_stack([np.zeros(len(self), np.int64), np.arange(len(self))])
 
     def read(self, places: np.ndarray, image: np.ndarray, mask: np.ndarray) -> None:
-        """Fill buffers, uint8 (B, H, W, 3) and (B, H, W), with windows of samples of one shape.
+        """Fill buffers, uint8 (B, H, W, C) and (B, H, W), with windows of samples of one shape.
 
         Parameters
         ----------
         places : int64, (B,)
             Of samples whose frames have one shape, (H, W).
-        image : uint8, (B, H, W, 3)
+        image : uint8, (B, H, W, C)
             It is filled.
         mask : uint8, (B, H, W)
             It is filled; 255 = ignore.
@@ -242,6 +246,16 @@ class Files:
                 pixels, labels = read_sample(row)
                 image[number] = self._plan.forward(pixels, window)
                 mask[number] = self._plan.forward_mask(labels, window)
+
+
+def sample_bytes(storage: Storage) -> np.ndarray:
+    """What each sample takes, its mask with it: int64 (N,).
+
+    Parameters
+    ----------
+    storage : Storage
+    """
+    return storage.shapes.prod(axis=1, dtype=np.int64) * (storage.channels + 1)
 
 
 @contextlib.contextmanager

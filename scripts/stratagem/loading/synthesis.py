@@ -51,13 +51,13 @@ class Synthesis:
     def fill(
         self, selection: Selection, image: np.ndarray, mask: np.ndarray
     ) -> tuple[list[dict] | None, float]:
-        """Fill buffers, uint8 (B, H, W, 3) and (B, H, W), with samples as they are shown this time.
+        """Fill buffers, uint8 (B, H, W, C) and (B, H, W), with samples as they are shown this time.
 
         Parameters
         ----------
         selection : Selection
             Samples of one shape; `showings` choose the variant of each.
-        image : uint8, (B, H, W, 3)
+        image : uint8, (B, H, W, C)
             Contiguous; is filled. Where rows are left to the device, it holds the samples as they are, with
             the rectangles of cutmix.
         mask : uint8, (B, H, W)
@@ -87,7 +87,7 @@ class Synthesis:
         return rows if self.on_device else None, reading_s
 
     def make(self, place: int, variant: int, image: np.ndarray, mask: np.ndarray) -> tuple[dict, float]:
-        """Fill buffers, uint8 (H, W, 3) and (H, W), with one variant of a sample.
+        """Fill buffers, uint8 (H, W, C) and (H, W), with one variant of a sample.
 
         Parameters
         ----------
@@ -95,7 +95,7 @@ class Synthesis:
             Of the sample, in the storage.
         variant : int
             0 .. variants of the manifest - 1.
-        image : uint8, (H, W, 3)
+        image : uint8, (H, W, C)
             Contiguous; is filled, as in `fill`.
         mask : uint8, (H, W)
             Likewise; 255 = ignore.
@@ -149,6 +149,7 @@ class Synthesis:
         """One sample, in buffers of its own unless some are given."""
         if image is None:
             height, width = self._storage.shapes[place].tolist()
-            image, mask = np.empty((height, width, 3), np.uint8), np.empty((height, width), np.uint8)
+            image = np.empty((height, width, self._storage.channels), np.uint8)
+            mask = np.empty((height, width), np.uint8)
         self._storage.read(np.array([place]), image[None], mask[None])
         return image, mask

@@ -13,7 +13,7 @@ SIDE_PX = 256  # of the image that it is counted on; large enough for every netw
 
 
 @functools.cache
-def multiply_adds(network: str, classes: int, *, width: int, depth: int) -> float:
+def multiply_adds(network: str, classes: int, *, width: int, depth: int, channels: int = 3) -> float:
     """Multiply-adds of a forward pass, for each pixel of the frame.
 
     Those of convolutions and matrix products, which are nearly all there are (torch's own counter). A step of
@@ -27,13 +27,15 @@ def multiply_adds(network: str, classes: int, *, width: int, depth: int) -> floa
         K, background counted.
     width, depth : int
         Of the classic U-Net.
+    channels : int
+        Of the images.
 
     Raises
     ------
     UnknownNameError
         If there is no such network.
     """
-    built = build(network, classes, width=width, depth=depth, seed=0).eval()
+    built = build(network, classes, width=width, depth=depth, seed=0, channels=channels).eval()
     with torch.inference_mode(), FlopCounterMode(display=False) as counter:
-        built(torch.zeros(1, 3, SIDE_PX, SIDE_PX))
+        built(torch.zeros(1, channels, SIDE_PX, SIDE_PX))
     return counter.get_total_flops() / 2 / SIDE_PX**2

@@ -26,9 +26,9 @@ class Network:
     description : str
     builder : str
         ``module:function`` that builds it, given the network's name, classes K, ``width``, ``depth`` and the
-        images' ``channels``: a Module with ``stride``, ``head``, ``encoder`` and ``layers()``, which gives
-        logits (B, K, H, W) of uint8 images (B, C, H, W). Random weights come from torch's generator. Layers
-        that draw in training are modules (Dropout), so that a step can be undone.
+        images' ``channels``: a Module with ``stride``, ``channels``, ``head``, ``encoder`` and ``layers()``,
+        which gives logits (B, K, H, W) of uint8 images (B, C, H, W). Random weights come from torch's
+        generator. Layers that draw in training are modules (Dropout), so that a step can be undone.
     stride : function
         From the depth of the classic U-Net to pixels.
     size : function or None
@@ -49,9 +49,12 @@ class Layered(Protocol):
     ----------
     stride : int
         Pixels: what the sides of its images are multiples of.
+    channels : int
+        Of its images.
     """
 
     stride: int
+    channels: int
 
     def layers(self) -> list[list[str]]:
         """The names of its parameters, from the image to the logits.

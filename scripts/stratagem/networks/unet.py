@@ -85,7 +85,7 @@ class Unet(nn.Module):
     def __init__(self, classes: int, width: int, depth: int, channels: int = 3):
         super().__init__()
         widths = [width * 2**level for level in range(depth + 1)]
-        self.stride = 2**depth
+        self.stride, self.channels = 2**depth, channels
         self.scaling = Scaling((0.5,) * channels, (0.5,) * channels)
         self.encoder = Encoder(channels, widths)
         self.decoder = Decoder(widths)
@@ -123,7 +123,7 @@ class ClassifierUnet(nn.Module):
         super().__init__()
         self._stages, self._least = stages(name)
         deepest = max(self._stages)
-        self.stride = 2**deepest
+        self.stride, self.channels = 2**deepest, channels
         self.scaling = Scaling(*(cycled(values, channels) for values in expected(name)))
         self.encoder = extractor(name, self._stages, channels)
         widths = {halvings: stage.channels for halvings, stage in self._stages.items()}

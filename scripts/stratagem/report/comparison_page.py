@@ -20,6 +20,7 @@ from stratagem.comparison.endpoints import UNITS
 from stratagem.comparison.savings import taught, told_saving, worth
 from stratagem.core.files import read_table, replacing_folder, write_text
 from stratagem.core.intact import require_whole
+from stratagem.data.channels import composite
 from stratagem.data.pixels import read_sample
 from stratagem.data.rows import load
 from stratagem.evaluation.metrics import METRICS, per_image, with_background
@@ -364,7 +365,9 @@ def _examples(stored: StoredStudy, evaluation: pd.DataFrame) -> dict[str, str]:
     drawn = {}
     for number, row in enumerate(rows.itertuples(), start=1):
         image, truth = read_sample(row)
-        drawn[f"example-{number}"] = figures.example(image, truth, _predictions(stored, row.Index, scores))
+        drawn[f"example-{number}"] = figures.example(
+            composite(image), truth, _predictions(stored, row.Index, scores)
+        )
     return drawn
 
 

@@ -10,11 +10,13 @@ Shares are of the pixels that count: ignored ones are left out.
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from stratagem.core.files import read_table, write_text
+from stratagem.data.channels import COLOURS, lights
 from stratagem.data.index import present
 from stratagem.data.pixels import read_reduced
 from stratagem.data.rows import load
@@ -95,7 +97,7 @@ def render(stored: StoredData, page: Path) -> None:
         groups=_groups(index, splits),
         folds=splits["fold"].nunique(),
         sizes=_sizes(index),
-        facts=_facts(index),
+        facts=_facts(index, stored.study.get("channels")),
         examples=_examples(index, names),
         blocks=_blocks(index, splits),
     )
@@ -220,14 +222,18 @@ def _sizes(index: pd.DataFrame) -> dict:
     }
 
 
-def _facts(index: pd.DataFrame) -> dict:
+def _facts(index: pd.DataFrame, named: Any) -> dict:
     """What else the page tells of the samples."""
     channels = json.loads(index["reading"].iat[0]).get("channels")
+    count = int(index["channels"].iat[0])
+    named = named if isinstance(named, dict) else {}  # a list has no names
+    names = list(named) or [str(n) for n in channels or range(count)]
     return {
         "images": len(index),
         "empty": int((~present(index)[:, 1:].any(axis=1)).sum()),
         "grey": int(index["stored"].str.endswith(" 1 channel").sum()),
-        "channels": channels or [],
+        "channels": [f"{n} ({name})" for name, n in named.items()] if named else channels or [],
+        "shown": dict(zip(names, lights(count), strict=True)) if count != COLOURS else {},
         "own_parts": bool(index["part"].notna().any()),
         "joined": index["cluster"].value_counts().loc[lambda images: images > 1].tolist(),
     }

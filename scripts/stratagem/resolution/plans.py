@@ -17,6 +17,7 @@ in the mask. Sizes are (height, width) in pixels.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections import Counter
@@ -29,6 +30,7 @@ import numpy as np
 
 from stratagem.core.axis import Axis
 from stratagem.core.errors import GeometryError
+from stratagem.data.channels import in_fours
 from stratagem.data.labels import IGNORE
 
 if TYPE_CHECKING:
@@ -356,7 +358,8 @@ def _resized(image: np.ndarray, size: Size) -> np.ndarray:
     smaller = min(size[0], image.shape[0]), min(size[1], image.shape[1])
     for target, how in ((smaller, cv2.INTER_AREA), (size, cv2.INTER_LINEAR)):
         if image.shape[:2] != target:
-            image = cv2.resize(image, target[::-1], interpolation=how)
+            resize = functools.partial(cv2.resize, dsize=target[::-1], interpolation=how)
+            image = in_fours(image, resize)
     return image
 
 

@@ -4,7 +4,6 @@ from dataclasses import asdict
 
 from stratagem.loading.loader import Loader
 from stratagem.loading.order import mixing
-from stratagem.loading.storage import BYTES_OF_A_PIXEL
 from stratagem.networks.execution import Execution
 from stratagem.training.progress import Progress
 
@@ -51,7 +50,8 @@ def _loading(progress: Progress, loader: Loader) -> dict:
         "workers": loader.workers,
         "loader_mb": loader.held_mb,
         "loader_images_per_s": spent.shown / spent.making_s,
-        "loader_mb_per_s": spent.shown_pixels * BYTES_OF_A_PIXEL / 2**20 / spent.making_s,
+        "channels": loader.storage.channels,
+        "loader_mb_per_s": spent.shown_pixels * (loader.storage.channels + 1) / 2**20 / spent.making_s,
         "reading_share": spent.reading_s / spent.making_s,
         "mixing": mixing(loader.order) if loader.order.window else 1.0,
     }

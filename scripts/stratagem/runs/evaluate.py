@@ -46,7 +46,7 @@ def evaluate(
     remove_partial(folder)
     execution = choose(device, recipe.threads, deterministic=recipe.deterministic)
     execution = execution.exact() if exact else execution
-    network = load_model(recipe, model, execution)
+    network = load_model(recipe, inputs.channels, model, execution)
     keys = {"strategy": recipe.name, "fold": recipe.fold, "seed": recipe.seed}
     images = HeldOut(inputs.of_part("test", recipe.fold), len(recipe.classes))
     evaluations, confusions = [], []

@@ -57,6 +57,11 @@ class Inputs:
             files=named,
         )
 
+    @property
+    def channels(self) -> int:
+        """Of the images, all alike."""
+        return int(self.index["channels"].iat[0])
+
     def of_part(self, part: str, fold: int) -> pd.DataFrame:
         """The index of one part: train, val or test."""
         if self.splits is None:

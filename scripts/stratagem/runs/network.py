@@ -22,28 +22,31 @@ __all__ = ["first_network", "load_model", "network_of", "predictor"]
 log = logging.getLogger("stratagem")
 
 
-def network_of(recipe: Recipe) -> torch.nn.Module:
-    """The network with the random weights that the run's seed gives."""
+def network_of(recipe: Recipe, channels: int) -> torch.nn.Module:
+    """The network for images of so many channels, with the random weights that the run's seed gives."""
     return build(
         recipe.strategy.network,
         len(recipe.classes),
         width=recipe.unet.width,
         depth=recipe.unet.depth,
         seed=recipe.seed,
+        channels=channels,
     )
 
 
-def load_model(recipe: Recipe, path: str, execution: Execution) -> torch.nn.Module:
+def load_model(recipe: Recipe, channels: int, path: str, execution: Execution) -> torch.nn.Module:
     """A trained network, in evaluation mode, on its device.
 
     Parameters
     ----------
     recipe : Recipe
+    channels : int
+        Of the images.
     path : str
         Of ``model.safetensors``.
     execution : Execution
     """
-    model = network_of(recipe)
+    model = network_of(recipe, channels)
     model.load_state_dict(load_file(path))
     return execution.place(model).eval()
 
@@ -77,7 +80,7 @@ def first_network(recipe: Recipe, inputs: Inputs, folder: Path) -> tuple[torch.n
     WeightsError
         If the weights do not fit, or random layers would be held fixed.
     """
-    model = network_of(recipe)
+    model = network_of(recipe, inputs.channels)
     if inputs.weights is None:
         return model, Freezing()
     again = f"`rm -f {inputs.weights}` and start the same call again: it is made anew."

@@ -9,6 +9,7 @@ from stratagem.augmentation.manifest import Manifest
 from stratagem.augmentation.on_cpu import exchange
 from stratagem.core.errors import DataError
 from stratagem.core.files import replacing
+from stratagem.data.channels import composite
 from stratagem.loading.synthesis import Synthesis
 from stratagem.runs.inputs import Inputs, storage_of
 from stratagem.study.declaration import Recipe
@@ -34,7 +35,7 @@ def make_synthetic(
 
     Returns
     -------
-    image, mask : uint8, (H, W, 3) and (H, W)
+    image, mask : uint8, (H, W, C) and (H, W)
         In the frame of the run's resolution plan.
 
     Raises
@@ -49,7 +50,8 @@ def make_synthetic(
     _require(len(places) > 0, f"window {window} of `{sample}` is none of its training images", recipe)
     _require(variant < manifest.variants, f"variant {variant} of {manifest.variants}, counted from 0", recipe)
     height, width = storage.shapes[places[0]]
-    image, mask = np.empty((height, width, 3), np.uint8), np.empty((height, width), np.uint8)
+    image = np.empty((height, width, storage.channels), np.uint8)
+    mask = np.empty((height, width), np.uint8)
     Synthesis(storage, manifest, exchange(recipe.swaps)).make(places[0], variant, image, mask)
     return image, mask
 
@@ -57,12 +59,11 @@ def make_synthetic(
 def write_synthetic(
     recipe: Recipe, inputs: Inputs, sample: str, window: int, variant: int, image: str, mask: str
 ) -> None:
-    """Write both as PNG; the mask holds class indices, 255 is ignored."""
-    for path, pixels in zip(
-        (image, mask), make_synthetic(recipe, inputs, sample, window, variant), strict=True
-    ):
+    """Write both as PNG: the image as a picture, the mask with class indices, 255 is ignored."""
+    pixels, labels = make_synthetic(recipe, inputs, sample, window, variant)
+    for path, array in ((image, composite(pixels)), (mask, labels)):
         with replacing(path) as beside:
-            Image.fromarray(pixels).save(Path(beside), format="PNG")
+            Image.fromarray(array).save(Path(beside), format="PNG")
 
 
 def _require(good: bool, found: str, recipe: Recipe) -> None:

@@ -30,6 +30,7 @@ from pydantic import (
 
 from stratagem.augmentation.presets import PRESETS
 from stratagem.augmentation.transforms import TRANSFORMS, Strength
+from stratagem.data.channels import COLOURS, MOST
 from stratagem.evaluation.metrics import METRICS
 from stratagem.networks.table import NETWORKS, UNET
 from stratagem.resolution.plans import PLANS
@@ -428,13 +429,15 @@ class DataSet(Section):
     upright: tuple[str, ...] = Field(
         (), description="Classes that have an up: vertical flips, turns and large rotations are refused."
     )
-    channels: tuple[Channel, ...] | None = Field(
-        None, description="The one or three channels to use of images that have others, from 0."
+    channels: dict[str, Channel] | tuple[Channel, ...] | None = Field(
+        None,
+        description="Which channels of the images to use, from 0, at most 32: a list, or names with numbers; "
+        "default: all. One is grey, a list of three is red, green, blue, others are no colours.",
     )
     levels: tuple[float, float] | None = Field(
         None,
         description="What becomes 0 and 255 in images of more than 8 bits; default: the 0.1 and 99.9 "
-        "percentiles of the set.",
+        "percentiles of the set, of each channel for itself where channels are no colours.",
     )
 
     @model_validator(mode="after")
@@ -457,8 +460,8 @@ class DataSet(Section):
             )
         if self.levels is not None and self.levels[0] >= self.levels[1]:
             raise ValueError("`levels` are a low and a higher intensity")
-        if self.channels is not None and len(self.channels) not in (1, 3):
-            raise ValueError("`channels` are one or three")
+        if self.channels is not None and not 1 <= len(self.channels) <= MOST:
+            raise ValueError(f"`channels` are 1 to {MOST}")
         return self
 
     @property
@@ -466,9 +469,23 @@ class DataSet(Section):
         """The keys that say where its files are and how they are read, as plain data."""
         keys = set(DataSet.model_fields) - {"swaps", "handed", "upright"}  # those decide no reading
         record = self.model_dump(mode="json", include=keys, exclude_none=True)
+        if self.channels is not None:
+            record["channels"] = list(self.numbers)
+            record |= {"apart": True} if isinstance(self.channels, dict) else {}
         # Keys that came after 0.2 are written where they are set, so that older runs need not train anew.
         added = {"image_name": "{stem}", "duplicates": "near"}
         return {key: value for key, value in record.items() if value != added.get(key)}
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """Those of the channels that are named; none where all are used."""
+        given = self.channels or ()
+        return tuple(given.values()) if isinstance(given, dict) else given
+
+    @property
+    def may_be_colour(self) -> bool:
+        """Whether the channels may be colours or grey: not where they have names, or are others."""
+        return not isinstance(self.channels, dict) and len(self.numbers) in (0, 1, COLOURS)
 
     @property
     def places(self) -> tuple[str, ...]:

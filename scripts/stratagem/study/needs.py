@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from stratagem.core.files import read_table
+from stratagem.data.channels import COLOURS
+from stratagem.data.rows import load
 from stratagem.networks import sizes
 from stratagem.networks.sizes import Size
 from stratagem.networks.table import NETWORKS, UNET
@@ -32,7 +33,6 @@ __all__ = [
 ]
 
 MB = 2**20
-BYTES_OF_A_PIXEL = 4  # three of the image, one of the mask
 MAPPED_MB = 450  # the libraries' files, which the jobs of a machine share, and batch systems count for each
 BESIDE_MB = 300  # a prediction's image, truth and counts
 LIBRARIES_MB = 500  # of a job without torch
@@ -67,12 +67,20 @@ class Frames:
         Of all images, at their own size.
     largest : int
         Pixels of the largest image, at its own size.
+    channels : int
+        Of an image.
     """
 
     areas: tuple[int, ...]
     count: int
     pixels: int
     largest: int
+    channels: int = COLOURS
+
+    @property
+    def pixel_bytes(self) -> int:
+        """Of a pixel of image and mask."""
+        return self.channels + 1
 
     @classmethod
     def of(cls, plan: Plan, index: pd.DataFrame) -> "Frames":
@@ -83,7 +91,8 @@ class Frames:
         found = [plan.windows(*row)[0].frame for row in largest.itertuples(index=False, name=None)]
         areas = {int(np.prod(frame)) for frame in [*found, *plan.frames]}
         own = index["height"].astype("int64") * index["width"]
-        return cls(tuple(sorted(areas)), len(index), int(own.sum()), int(own.max()))
+        channels = int(index["channels"].iat[0])
+        return cls(tuple(sorted(areas)), len(index), int(own.sum()), int(own.max()), channels)
 
     @classmethod
     def read(cls, plan: Path, index: Path) -> "Frames | None":
@@ -96,7 +105,7 @@ class Frames:
         """
         try:
             record = json.loads(plan.read_text(encoding="utf-8"))
-            return cls.of(Plan.from_record(record), read_table(index, columns=SIZED))
+            return cls.of(Plan.from_record(record), load(index))
         except FileNotFoundError:
             raise
         except Exception:  # each library has its own
@@ -136,7 +145,7 @@ def training_mb(recipe: Recipe, frames: Frames | None, delivery: Delivery, *, on
     if size is not None and not on_gpu:
         looked_at = min(sizes.prediction_mb(size, max(frames.areas)), recipe.training.prediction_mb)
         step = max(sizes.training_mb(size, _part(recipe, frames)), looked_at)
-    held = min(HELD_MB, frames.pixels * BYTES_OF_A_PIXEL / MB)
+    held = min(HELD_MB, frames.pixels * frames.pixel_bytes / MB)
     return _rounded(MAPPED_MB + min(step, bound or step) + _loader_mb(recipe, frames, delivery) + held)
 
 
@@ -307,7 +316,7 @@ def beyond_disk(study: Study, frames: dict[str, Frames], free_mb: int, where: st
     """
     for resolution, known in frames.items():
         chosen = study.resolutions[resolution]
-        need = known.count * max(known.areas) * BYTES_OF_A_PIXEL / MB
+        need = known.count * max(known.areas) * known.pixel_bytes / MB
         if study.shards.compression == "none" and chosen.plan != "tile" and need > max(free_mb, LEAST_MB):
             size = " x ".join(map(str, chosen.size or ()))
             yield (
@@ -338,7 +347,7 @@ def _loader_mb(recipe: Recipe, frames: Frames, delivery: Delivery) -> float:
     chosen, area = recipe.strategy.loader, max(frames.areas)
     batches = (delivery.workers + AHEAD) * min(chosen.batch_size, frames.count) * area
     stored = frames.count * area if chosen.storage == "memory" else 0
-    return min(delivery.memory_mb, (batches + stored) * BYTES_OF_A_PIXEL / MB)
+    return min(delivery.memory_mb, (batches + stored) * frames.pixel_bytes / MB)
 
 
 def _rounded(megabytes: float) -> int:

@@ -14,7 +14,7 @@ from typing import Any, get_args
 
 from pydantic import ValidationError
 
-from stratagem.augmentation.transforms import Policy, unsafe
+from stratagem.augmentation.transforms import Policy, coloured, unsafe
 from stratagem.core.errors import ConfigError
 from stratagem.networks.table import UNET
 from stratagem.study.controls import with_controls
@@ -262,7 +262,7 @@ def _contradictions(study: Study) -> list[str]:
             )
     for name, strategy in study.strategies.items():
         faults += _faults_of_strategy(study, name, strategy)
-    return faults + _unsafe(study)
+    return faults + _unsafe(study) + _without_colour(study)
 
 
 def _users(study: Study, source: str) -> list[Strategy]:
@@ -277,22 +277,39 @@ def _named_classes(data: DataSet) -> list[tuple[str, str]]:
     return found + [(key, name) for key in ("handed", "upright") for name in getattr(data, key)]
 
 
-def _unsafe(study: Study) -> list[str]:
-    """Transforms that would give a class another meaning than its label's, where they are used."""
+def _used_augmentations(study: Study) -> list[tuple[str, str]]:
+    """The augmentations that are used, each with how the keys of its data set begin."""
     used = {(strategy.augmentation, "") for strategy in study.strategies.values()}
     used |= {
         (source.augmentation, f"sources.{name}.")
         for name, source in study.sources.items()
         if isinstance(source, DataSource)
     }
+    return sorted((name, key) for name, key in used if name in study.augmentations)
+
+
+def _unsafe(study: Study) -> list[str]:
+    """Transforms that would give a class another meaning than its label's, where they are used."""
     data = _data_sets(study)
     return [
         f"augmentations.{name}.{transform}: class `{label}` is {declared} (`{key}{declared}`): {reason}; "
         f"set `{transform}: off`."
-        for name, key in sorted((name, key) for name, key in used if name in study.augmentations)
+        for name, key in _used_augmentations(study)
         for declared in ("handed", "upright")
         for label in getattr(data[key], declared)[:1]
         for transform, reason in unsafe(declared, Policy.of(study.augmentations[name].policy())).items()
+    ]
+
+
+def _without_colour(study: Study) -> list[str]:
+    """Transforms of colour, where the channels are said to be others."""
+    data = _data_sets(study)
+    return [
+        f"augmentations.{name}.{transform}: expected images of red, green and blue, but found named or other "
+        f"channels (`{key}channels`); set `{transform}: off`."
+        for name, key in _used_augmentations(study)
+        if not data[key].may_be_colour
+        for transform in coloured(Policy.of(study.augmentations[name].policy()))
     ]
 
 

@@ -134,7 +134,7 @@ def _step(model, part: tuple[int, int, int], options: Options, execution: Execut
     """Forward and backward of images of noise."""
     count, height, width = part
     stream = np.random.default_rng(0)
-    image = stream.integers(0, 256, (count, height, width, 3), dtype=np.uint8)
+    image = stream.integers(0, 256, (count, height, width, model.channels), dtype=np.uint8)
     mask = np.zeros((count, height, width), np.uint8)
     batch = Batch(image, mask, np.array(["noise"] * count), np.arange(count), 0)
     gradients(model, batch, count * height * width, options, execution)
