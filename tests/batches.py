@@ -76,7 +76,7 @@ class Failing:
     def __len__(self) -> int:
         return len(self.names)
 
-    def read(self, places, image, mask) -> None:
+    def read(self, places, image, mask, showings=None) -> None:
         if self._fails & set(places.tolist()):
             assert self._moment is None or self._moment.wait(60)
             raise self._error

@@ -30,7 +30,9 @@ def plans(draw, kinds=KINDS, sides=side):
     if kind in ("resize", "letterbox", "pad", "tile"):
         fits = st.sampled_from(["median", "largest", "p25"]).map(lambda word: {"fit": word})
         options |= draw(fits | st.tuples(sides, sides).map(lambda size: {"size": size}))
-    if kind == "tile":
+    if kind == "patches":
+        options["size"] = draw(st.tuples(sides, sides))
+    if kind in ("tile", "patches"):
         options["overlap"] = draw(st.sampled_from([0, 0.25, 0.5, 0.9]))
     if kind == "rescale":
         options |= {"pixel_size": draw(st.sampled_from([0.5, 1.0, 1.7])), "pixel_sizes": np.ones(len(sizes))}
@@ -251,6 +253,17 @@ def test_an_image_smaller_than_a_tile_is_filled_up_to_it():
     assert (window.part, window.frame) == ((10, 20), (32, 32))
 
 
+@pytest.mark.parametrize(("size", "frame"), [((50, 70), (50, 70)), ((20, 70), (32, 70)), ((5, 6), (32, 48))])
+def test_patches_are_cut_from_whole_images_and_predicted_as_tiles(size, frame):
+    """Training reads the image, filled up to a patch where it is smaller; other plans their windows."""
+    plan = fit_plan("patches", SIZES, 16, size=(30, 40), overlap=0.5, foreground=0.5)
+    tiles = fit_plan("tile", SIZES, 16, size=(30, 40), overlap=0.5)
+    assert plan.patch == (32, 48) and tiles.patch is None
+    assert plan.windows(*size) == tiles.windows(*size) == tiles.stored(*size)
+    (whole,) = plan.stored(*size)
+    assert (whole.part, whole.inner, whole.frame) == (size, size, frame)
+
+
 def test_rescale_brings_pixels_to_one_physical_size():
     """Twice as large pixels: twice as many of them."""
     plan = Plan("rescale", 8, pixel_size=0.5)
@@ -275,6 +288,8 @@ SIZES = np.array([[30, 70], [50, 60], [35, 90]])
         ("resize", {"fit": "largest", "max_pixels": 1200}, ((32, 48),), "shrunk to 1200 pixels"),
         ("letterbox", {"fit": "p50"}, ((32, 64),), "p50 height and width"),
         ("tile", {"size": (16, 16)}, ((16, 16),), "as the study asks"),
+        ("patches", {}, ((32, 64),), "the median image, at most 256 a side"),
+        ("patches", {"size": (16, 48)}, ((16, 48),), "as the study asks"),
         ("bucket", {"buckets": 3}, ((32, 80), (48, 96), (64, 64)), "3 frames for 3 images"),
         ("bucket", {"buckets": 2}, ((48, 96), (64, 64)), "2 frames for 3 images"),
         ("bucket", {"buckets": 1}, ((64, 96),), "1 frames for 3 images"),

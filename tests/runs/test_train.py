@@ -22,6 +22,7 @@ from stratagem.data.split import select
 from stratagem.loading.shards import catalogue, write_shard
 from stratagem.resolution import plans
 from stratagem.runs.train import train
+from stratagem.study.declaration import Delivery
 from stratagem.study.reading import read_study
 
 
@@ -72,6 +73,26 @@ def test_every_kind_of_window_trains_to_its_files(dataset, tmp_path, plan, optio
     assert load_file(tmp_path / "run" / "model.safetensors")
     plain = trained(recipe_of("baseline"), inputs, tmp_path / "plain")
     assert trained(recipe_of("memory"), inputs, tmp_path / "memory") == plain != weights
+
+
+@pytest.mark.parametrize("strategy", ["baseline", "flips"])
+def test_random_parts_are_a_function_of_recipe_and_files(dataset, tmp_path, strategy):
+    """However many threads make them, wherever the images are kept: the same bytes."""
+    inputs = prepared(*dataset, tmp_path / "shards", "patches", size=(4, 6), foreground=0.5)
+    inputs = replace(inputs, manifest=manifest_of(inputs)) if strategy == "flips" else inputs
+    recipe = recipe_of(strategy)
+    found = {
+        trained(recipe, inputs, tmp_path / f"run{workers}", Delivery(workers=workers))
+        for workers in (0, 1, 3)
+    }
+    assert len(found) == 1
+    cost = json.loads((tmp_path / "run0" / "cost.json").read_text())
+    assert (cost["images"], cost["pixels"]) == (6, 6 * 4 * 6)
+    elsewhere = recipe.strategy.loader.model_copy(update={"storage": "memory"})
+    held = recipe.model_copy(update={"strategy": recipe.strategy.model_copy(update={"loader": elsewhere})})
+    assert found == {trained(held, inputs, tmp_path / "held")}
+    other = replace(inputs, plan=replace(inputs.plan, foreground=0.0))
+    assert found != {trained(recipe, other, tmp_path / "other")}
 
 
 def test_an_epoch_is_all_tiles_of_the_training_images(dataset, tmp_path):

@@ -215,7 +215,7 @@ class Loader:
         mask = buffer[channels * pixels : (channels + 1) * pixels].reshape(count, height, width)
         rows = None
         if self.synthesis is None:
-            self.storage.read(selection.places, image, mask)
+            self.storage.read(selection.places, image, mask, selection.showings)
             reading_s = time.perf_counter() - start
         else:
             rows, reading_s = self.synthesis.fill(selection, image, mask)

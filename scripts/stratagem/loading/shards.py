@@ -293,7 +293,7 @@ class Shards:
             kinds[number, [int(word) for word in words.split()]] = True
         return kinds[self._classes.codes]
 
-    def read(self, places: np.ndarray, image: np.ndarray, mask: np.ndarray) -> None:
+    def read(self, places: np.ndarray, image: np.ndarray, mask: np.ndarray, showings=None) -> None:
         """Fill contiguous buffers, uint8 (B, H, W, C) and (B, H, W), with samples of one shape.
 
         Parameters
@@ -304,6 +304,8 @@ class Shards:
             Contiguous; is filled.
         mask : uint8, (B, H, W)
             Contiguous; is filled; 255 = ignore.
+        showings
+            Play no part.
 
         Raises
         ------
@@ -493,7 +495,7 @@ def _errors(folder: Path, rows: pd.DataFrame) -> list[tuple[str | None, ShardErr
 
 def _write(file: h5py.File, index: pd.DataFrame, plan: Plan, packed: dict) -> None:
     """The data sets of all samples, and their table."""
-    windows = {row.sample: plan.windows(row.height, row.width, row.pixel_size) for row in index.itertuples()}
+    windows = {row.sample: plan.stored(row.height, row.width, row.pixel_size) for row in index.itertuples()}
     counts = Counter(window.frame for ones in windows.values() for window in ones)
     channels = int(index["channels"].iat[0]) if len(index) else COLOURS
     data = {

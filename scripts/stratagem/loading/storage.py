@@ -62,7 +62,7 @@ class Storage(Protocol):
         """
         ...
 
-    def read(self, places: np.ndarray, image: np.ndarray, mask: np.ndarray) -> None:
+    def read(self, places: np.ndarray, image: np.ndarray, mask: np.ndarray, showings: np.ndarray) -> None:
         """Fill contiguous buffers, uint8 (B, H, W, C) and (B, H, W), with some of one shape.
 
         Parameters
@@ -73,6 +73,8 @@ class Storage(Protocol):
             Contiguous; is filled.
         mask : uint8, (B, H, W)
             Contiguous; is filled; 255 = ignore.
+        showings : int64, (B,)
+            How often each was shown before, for a storage that shows another part of it each time.
 
         Raises
         ------
@@ -153,7 +155,7 @@ class Memory:
         """
         return self._storage.present(classes)
 
-    def read(self, places: np.ndarray, image: np.ndarray, mask: np.ndarray) -> None:
+    def read(self, places: np.ndarray, image: np.ndarray, mask: np.ndarray, showings=None) -> None:
         """Fill buffers, uint8 (B, H, W, C) and (B, H, W), with samples of one shape.
 
         Parameters
@@ -164,6 +166,8 @@ class Memory:
             It is filled.
         mask : uint8, (B, H, W)
             It is filled; 255 = ignore.
+        showings
+            Play no part.
         """
         for number, place in enumerate(places.tolist()):
             pixels, labels = self._held[place]
@@ -174,7 +178,7 @@ class Memory:
         height, width = self.shapes[place].tolist()
         image = np.empty((1, height, width, self.channels), np.uint8)
         mask = np.empty((1, height, width), np.uint8)
-        self._storage.read(np.array([place]), image, mask)
+        self._storage.read(np.array([place]), image, mask, np.zeros(1, np.int64))
         return image[0], mask[0]
 
 
@@ -196,7 +200,7 @@ class Files:
     def __init__(self, index: pd.DataFrame, plan: Plan):
         self._index, self._plan = index, plan
         self.channels = int(index["channels"].iat[0]) if len(index) else COLOURS
-        windows = [plan.windows(row.height, row.width, row.pixel_size) for row in index.itertuples()]
+        windows = [plan.stored(row.height, row.width, row.pixel_size) for row in index.itertuples()]
         self._rows = np.repeat(np.arange(len(index), dtype=np.int32), [len(ones) for ones in windows])
         self._windows = [window for ones in windows for window in ones]
         self.names = index["sample"].array.take(self._rows)
@@ -220,7 +224,7 @@ class Files:
         """
         return np.column_stack([np.zeros(len(self), np.int64), np.arange(len(self))])
 
-    def read(self, places: np.ndarray, image: np.ndarray, mask: np.ndarray) -> None:
+    def read(self, places: np.ndarray, image: np.ndarray, mask: np.ndarray, showings=None) -> None:
         """Fill buffers, uint8 (B, H, W, C) and (B, H, W), with windows of samples of one shape.
 
         Parameters
@@ -231,6 +235,8 @@ class Files:
             It is filled.
         mask : uint8, (B, H, W)
             It is filled; 255 = ignore.
+        showings
+            Play no part.
 
         Raises
         ------

@@ -81,12 +81,15 @@ class Synthesis:
         rows, reading_s = [], 0.0
         for number, place in enumerate(selection.places.tolist()):
             with naming(self._storage.names[place]):
-                row, seconds = self.make(place, int(variants[number]), image[number], mask[number])
+                showing = int(selection.showings[number])
+                row, seconds = self.make(place, int(variants[number]), image[number], mask[number], showing)
             rows.append(row)
             reading_s += seconds
         return rows if self.on_device else None, reading_s
 
-    def make(self, place: int, variant: int, image: np.ndarray, mask: np.ndarray) -> tuple[dict, float]:
+    def make(
+        self, place: int, variant: int, image: np.ndarray, mask: np.ndarray, showing: int | None = None
+    ) -> tuple[dict, float]:
         """Fill buffers, uint8 (H, W, C) and (H, W), with one variant of a sample.
 
         Parameters
@@ -99,6 +102,9 @@ class Synthesis:
             Contiguous; is filled, as in `fill`.
         mask : uint8, (H, W)
             Likewise; 255 = ignore.
+        showing : int, optional
+            How often the sample was shown before, where that decides which part of it is; without it as often
+            as in the epoch that takes this variant first.
 
         Returns
         -------
@@ -114,9 +120,11 @@ class Synthesis:
         """
         row = self._manifest.at(self._rows[place], variant)
         start = time.perf_counter()
-        pixels, labels = self._read(place, image, mask) if self.on_device else self._read(place)
+        showing = variant if showing is None else showing
+        into = (image, mask) if self.on_device else None
+        pixels, labels = self._read(place, showing, into)
         partner = self.partner(row, place) if row["cutmix"] > 0 else None
-        other = None if partner is None else self._read(partner)
+        other = None if partner is None else self._read(partner, showing)
         reading_s = time.perf_counter() - start
         if other is not None:
             paste(row, pixels, labels, *other)
@@ -145,11 +153,12 @@ class Synthesis:
         window = self._storage.windows[place] % self._counts[partner]
         return int(self._places[self._starts[partner] + window])
 
-    def _read(self, place: int, image=None, mask=None) -> tuple[np.ndarray, np.ndarray]:
+    def _read(self, place: int, showing: int, into=None) -> tuple[np.ndarray, np.ndarray]:
         """One sample, in buffers of its own unless some are given."""
-        if image is None:
-            height, width = self._storage.shapes[place].tolist()
-            image = np.empty((height, width, self._storage.channels), np.uint8)
-            mask = np.empty((height, width), np.uint8)
-        self._storage.read(np.array([place]), image[None], mask[None])
+        height, width = self._storage.shapes[place].tolist()
+        image, mask = into or (
+            np.empty((height, width, self._storage.channels), np.uint8),
+            np.empty((height, width), np.uint8),
+        )
+        self._storage.read(np.array([place]), image[None], mask[None], np.array([showing]))
         return image, mask

@@ -2,9 +2,10 @@
 
 A plan is fitted on the *sizes* of a data set, never on pixels or labels. Of an image's size it makes
 windows: parts of the image, each with the size it is resampled to and the frame it stands in, in the
-middle, filled up. Every plan but `tile` has one window, the whole image. `forward` takes the image or
-the mask into a window's frame, `inverse` brings per-class scores back to the window's own part of the
-image; where a plan does not resample, that way is exact.
+middle, filled up. Every plan but `tile` and `patches` has one window, the whole image. `forward` takes the
+image or the mask into a window's frame, `inverse` brings per-class scores back to the window's own part of
+the image; where a plan does not resample, that way is exact. What training reads are the windows too, but
+for `patches`: there it is the whole image, of which it is shown random parts.
 
 A new plan is two functions (its windows, its fit) and a row of `PLANS`.
 
@@ -41,6 +42,7 @@ __all__ = ["PLANS", "Kind", "Plan", "Window", "Wish", "fit_plan"]
 Size = tuple[int, int]
 
 FILL = {"constant": cv2.BORDER_CONSTANT, "reflect": cv2.BORDER_REFLECT_101, "edge": cv2.BORDER_REPLICATE}
+PATCH_PX = 256  # of a side of a patch, unless the study says otherwise
 KINDS_OF_FRAME = 64  # buckets are merged from no more: their number cubed is the work
 
 
@@ -84,7 +86,7 @@ class Plan:
     stride : int
         The sides of every frame are multiples of this.
     frames : tuple of (int, int)
-        One size for `resize`, `pad`, `letterbox`, `tile`; those to choose from for `bucket`.
+        One size for `resize`, `pad`, `letterbox`, `tile`, `patches`; those to choose from for `bucket`.
     pixel_size : float or None
         What `rescale` brings every pixel to, in the unit of the sample sheet.
     overlap : float
@@ -93,6 +95,8 @@ class Plan:
         What an image is filled up with; constant is 0.
     mask : {"nearest", "area"}
         The label of a resampled pixel: the nearest, or the one that covers most of it.
+    foreground : float
+        Of `patches`: share of the parts shown in training that hold a pixel of a foreground class.
     why : str
         How sizes were found.
     """
@@ -104,6 +108,7 @@ class Plan:
     overlap: float = 0.0
     fill: str = "constant"
     mask: str = "nearest"
+    foreground: float = 0.0
     why: str = field(default="", compare=False)
 
     def windows(self, height: int, width: int, pixel_size: float = math.nan) -> list[Window]:
@@ -115,6 +120,24 @@ class Plan:
             If the plan is `rescale` and the size of the image's pixels is not known.
         """
         return PLANS[self.plan].windows(self, (height, width), pixel_size)
+
+    def stored(self, height: int, width: int, pixel_size: float = math.nan) -> list[Window]:
+        """The windows of an image that training reads: of `patches` the whole image, to cut parts from.
+
+        Raises
+        ------
+        GeometryError
+            As `windows`.
+        """
+        if self.patch is None:
+            return self.windows(height, width, pixel_size)
+        frame = max(height, self.patch[0]), max(width, self.patch[1])
+        return [Window(0, 0, (height, width), (height, width), frame)]
+
+    @property
+    def patch(self) -> Size | None:
+        """The size of the parts that training is shown, where it is random parts of images."""
+        return self._framed(self.frames[0]) if PLANS[self.plan].random else None
 
     def forward(self, image: np.ndarray, window: Window) -> np.ndarray:
         """A window of an image, uint8 (H, W, C), in its frame, uint8 (FH, FW, C)."""
@@ -139,7 +162,10 @@ class Plan:
 
     def as_record(self) -> dict:
         """For plan.json."""
-        return asdict(self)
+        record = asdict(self)
+        if not self.foreground:  # of `patches` alone, which came after 0.2: plans of before stay as they were
+            del record["foreground"]
+        return record
 
     @classmethod
     def from_record(cls, record: dict) -> Plan:
@@ -249,12 +275,15 @@ class Kind:
         From a `Wish` to what of a `Plan` it decides: ``frames`` or ``pixel_size``, and ``why``.
     keys : frozenset of str
         The keys of the config that are its own.
+    random : bool
+        Whether training is shown random parts of images, and not the windows.
     """
 
     description: str
     windows: Callable[[Plan, Size, float], list[Window]]
     fit: Callable[[Wish], dict]
     keys: frozenset[str] = frozenset()
+    random: bool = False
 
 
 def _fit_nothing(wish: Wish) -> dict:
@@ -269,6 +298,16 @@ def _fit_largest(wish: Wish) -> dict:
     found = _as_asked(wish) or _fit_size(wish, wish.fit or "largest", whole_strides=False)
     count = int((wish.sizes > np.array(found["frames"][0])).any(axis=1).sum())
     return found | {"why": found["why"] + (f"; {count} larger ones keep their own size" if count else "")}
+
+
+def _fit_patch(wish: Wish) -> dict:
+    """As large as most sets bear: the median image, but no more than is usual."""
+    median = np.median(wish.sizes, axis=0)
+    sides = [max(1, round(min(side, PATCH_PX) / wish.stride)) * wish.stride for side in median]
+    return _as_asked(wish) or {
+        "frames": (tuple(sides),),
+        "why": f"the median image, at most {PATCH_PX} a side",
+    }
 
 
 def _as_asked(wish: Wish) -> dict | None:
@@ -397,6 +436,13 @@ PLANS: Axis[Kind] = Axis(
             frozenset({"buckets"}),
         ),
         "tile": Kind("overlapping windows.", _tile, _fit_median, SIZED | {"overlap"}),
+        "patches": Kind(
+            "random windows of the images in training, overlapping ones in prediction.",
+            _tile,
+            _fit_patch,
+            frozenset({"size", "overlap", "foreground"}),
+            random=True,
+        ),
         "rescale": Kind(
             "one physical size of a pixel.", _rescale, _fit_pixel_size, frozenset({"pixel_size", "mask"})
         ),
@@ -412,6 +458,7 @@ def fit_plan(
     overlap: float = 0.0,
     fill: str = "constant",
     mask: str = "nearest",
+    foreground: float = 0.0,
     **wish,
 ) -> Plan:
     """A plan for a data set.
@@ -424,7 +471,7 @@ def fit_plan(
         Height and width of every sample.
     stride : int
         What the deepest network of the study needs.
-    overlap, fill, mask
+    overlap, fill, mask, foreground
         See `Plan`.
     **wish
         The rest of a `Wish`.
@@ -437,4 +484,4 @@ def fit_plan(
         If there is no such plan.
     """
     found = PLANS[plan].fit(Wish(sizes, stride, **wish))
-    return Plan(plan, stride, **found, overlap=overlap, fill=fill, mask=mask)
+    return Plan(plan, stride, **found, overlap=overlap, fill=fill, mask=mask, foreground=foreground)

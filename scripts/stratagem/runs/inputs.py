@@ -3,14 +3,16 @@
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 
 import pandas as pd
 
 from stratagem.core.files import read_table
 from stratagem.data.rows import load
 from stratagem.data.split import select
+from stratagem.loading.patches import Patches
 from stratagem.loading.shards import Shards, read_catalogue
-from stratagem.loading.storage import Files, Memory, Storage
+from stratagem.loading.storage import Files, Labelled, Memory, Storage
 from stratagem.resolution.plans import Plan
 from stratagem.study.declaration import Delivery, Recipe
 
@@ -80,7 +82,14 @@ def storage_of(recipe: Recipe, inputs: Inputs, delivery: Delivery | None = None)
     delivery : Delivery, optional
         How they are read; no result depends on it.
     """
-    delivery, samples = delivery or Delivery(), _samples(recipe, inputs)
+    found = _whole(recipe, inputs, delivery or Delivery())
+    if inputs.plan.patch is None:
+        return found
+    return Patches(cast(Labelled, found), inputs.plan.patch, inputs.plan.foreground, recipe.seed)
+
+
+def _whole(recipe: Recipe, inputs: Inputs, delivery: Delivery) -> Storage:
+    samples = _samples(recipe, inputs)
     if recipe.strategy.loader.storage == "files":
         return Files(inputs.index[inputs.index["sample"].isin(samples)], inputs.plan)
     assert inputs.shards is not None

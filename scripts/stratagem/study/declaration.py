@@ -307,7 +307,14 @@ class Resolution(Section):
         None, ge=1, description="A fitted size of more pixels is shrunk to this: a bound of memory."
     )
     buckets: int = Field(4, ge=1, le=64, description="Of `bucket`: how many frames at most.")
-    overlap: float = Field(0.25, ge=0, lt=1, description="Of `tile`: share of the side, at least.")
+    overlap: float = Field(0.25, ge=0, lt=1, description="Of `tile`, `patches`: share of the side, at least.")
+    foreground: float = Field(
+        0.33,
+        ge=0,
+        le=1,
+        description="Of `patches`: share of the windows that hold a pixel of a foreground class; of those in "
+        "the image each equally often.",
+    )
     pixel_size: float | None = Field(
         None, gt=0, description="Of `rescale`: in the unit of the sheet's column; default: the median."
     )

@@ -41,6 +41,7 @@ UNKNOWN_MB = 3000  # a network whose size is not known, and the main memory of a
 SIZED = ["height", "width", "pixel_size"]  # columns of an index
 LARGEST = 32  # of the images that differ in size: how many may have the largest frame
 ROUNDED_MB = 100
+CUT = ("tile", "patches")  # plans whose stored frames are not those of the network
 LEAST_MB = 100  # of shards that are reckoned beforehand: where less is missing, the disk is full
 AHEAD = 2  # batches beside one a worker
 # Multiply-adds a second, as slow machines do them: a thread of a CPU (measured: 17e9 to 25e9), a GPU.
@@ -317,7 +318,7 @@ def beyond_disk(study: Study, frames: dict[str, Frames], free_mb: int, where: st
     for resolution, known in frames.items():
         chosen = study.resolutions[resolution]
         need = known.count * max(known.areas) * known.pixel_bytes / MB
-        if study.shards.compression == "none" and chosen.plan != "tile" and need > max(free_mb, LEAST_MB):
+        if study.shards.compression == "none" and chosen.plan not in CUT and need > max(free_mb, LEAST_MB):
             size = " x ".join(map(str, chosen.size or ()))
             yield (
                 f"resolutions.{resolution}.size: expected shards that the disk has room for, {free_mb:,} MB "
