@@ -7,7 +7,7 @@ from stratagem.data.rows import load
 
 with running(snakemake):
     policy = Policy.of(snakemake.params.policy)
-    index = load(snakemake.input.index)
+    index = load(snakemake.input.index, ["sample"])
     require_colour(policy, int(index["channels"].iat[0]), snakemake.wildcards.augmentation)
     write_manifest(policy, int(snakemake.wildcards.seed), index["sample"], snakemake.output.manifest)
     log.info("%d variants of %d samples", policy.variants, len(index))

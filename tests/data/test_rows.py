@@ -26,6 +26,19 @@ def test_without_a_record_files_are_where_they_were(table, tmp_path):
     )
 
 
+@pytest.mark.parametrize("columns", [None, ["sample", "height"]])
+def test_an_index_of_an_older_version_is_of_colour_images(table, tmp_path, columns):
+    """It has no column of channels; of a newer one some columns may be read alone, its channels with them."""
+    path = tmp_path / "index.parquet"
+    assert load(path, columns)["channels"].tolist() == [3] * len(table)
+    if columns:
+        assert load(path, columns).columns.tolist() == [*columns, "channels"]
+    table.assign(channels=5).to_parquet(path)
+    assert load(path, columns)["channels"].tolist() == [5] * len(table)
+    table.drop(columns="channels").to_parquet(path)
+    assert load(path, columns)["channels"].tolist() == [3] * len(table)
+
+
 def test_files_are_where_they_are_now(table, dataset, tmp_path):
     """As the call that plans the jobs wrote it; a folder that stayed stays."""
     images, masks = dataset

@@ -17,25 +17,34 @@ from stratagem.data.channels import COLOURS
 __all__ = ["RECORD", "load", "recorded"]
 
 RECORD = "raw.json"
+CHANNELS = {"channels"}  # a column that an index of version 0.2 has not
 
 
-def load(path: str | Path) -> pd.DataFrame:
+def load(path: str | Path, columns: list[str] | None = None) -> pd.DataFrame:
     """A stored index, its files where they are now.
 
     Parameters
     ----------
     path : path
         ``index.parquet``, beside its record.
+    columns : list of str, optional
+        Those to read, and ``channels``; without it all.
 
     Returns
     -------
     DataFrame
         See `stratagem.data.index`.
     """
-    index = read_table(path)
+    index = read_table(path, columns and [*columns, *CHANNELS & set(_names(path))])
     if "channels" not in index:  # of version 0.2, which read all images as colour
         index["channels"] = COLOURS
     return _moved(index, recorded(Path(path).parent))
+
+
+def _names(path: str | Path) -> list[str]:
+    import pyarrow.parquet as pq
+
+    return pq.read_schema(path).names
 
 
 def recorded(folder: Path) -> dict:

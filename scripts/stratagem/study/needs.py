@@ -106,7 +106,7 @@ class Frames:
         """
         try:
             record = json.loads(plan.read_text(encoding="utf-8"))
-            return cls.of(Plan.from_record(record), load(index))
+            return cls.of(Plan.from_record(record), load(index, SIZED))
         except FileNotFoundError:
             raise
         except Exception:  # each library has its own
