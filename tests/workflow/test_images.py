@@ -17,13 +17,14 @@ def test_a_study_of_five_channels_runs_to_its_report(clone):
         rng = np.random.default_rng(number)
         mask = np.kron(rng.integers(0, 2, (4, 4)), np.ones((8, 8))).astype(np.uint8)
         mask[:8, :8] = 1
-        image = rng.integers(0, 2000, (5, 32, 32)) + 500 * mask * np.arange(5)[:, None, None]
+        image = rng.integers(0, 2000, (5, 32, 32)) + 500 * mask.astype(int) * np.arange(5)[:, None, None]
         axes = {"axes": "CYX"}
         tifffile.imwrite(raw / f"images/{number}.tif", image.astype(np.uint16), metadata=axes)
         Image.fromarray(mask).save(raw / f"masks/{number}.png")
     clone.study(
         images="raw/images",
         masks="raw/masks",
+        labels="indices",
         channels={"dapi": 0, "actin": 1, "golgi": 4, "mito": 3, "er": 2},
         split={"test": 0.25, "validation": 0.25},
         seeds=[1],
