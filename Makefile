@@ -51,7 +51,7 @@ $(READY): $(LOCK)
 	  "CPU builds of torch; pytorch.org names it under 'Get started', CPU."; exit 1; }
 	$(PYTHON) -m venv .venv
 	$(PIP) --require-hashes --requirement $(LOCK)
-	$(if $(CPU),$(PIP) --no-deps --index-url $(TORCH_INDEX) $(TORCH))
+	$(if $(CPU),PIP_INDEX_URL=$(TORCH_INDEX) $(PIP) --no-deps $(TORCH))
 	@touch $(READY)
 
 $(DEV_READY): $(READY) requirements-dev.lock

@@ -1,6 +1,6 @@
 """Each stage under each fault, through Snakemake: what it says and loses, whether the call then finishes.
 
-    python benchmarks/faults.py              (Linux, as root; some minutes)
+    python benchmarks/faults.py              (Linux, as root; less than an hour)
     python benchmarks/faults.py --stages train evaluate --faults full damaged
 
 A study of few images has run to its report on a disk of its own (a tmpfs). For each stage its outputs are

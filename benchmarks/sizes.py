@@ -45,7 +45,7 @@ def main() -> None:
             layer = largest_layer(model.eval(), SIDES[0], execution) / SIDES[0] ** 2
         work = multiply_adds(name, 2, width=16, depth=4)
         parameters = sum(parameter.numel() for parameter in model.parameters())
-        print(f'    "{name}": Size({parameters:_}, {kept:.0f}, {layer:.0f}, {work:.0f}),', flush=True)
+        print(f'    "{name}": Size({parameters:_}, {kept:.0f}, {layer:.0f}, {work:_.0f}),', flush=True)
 
 
 if __name__ == "__main__":

@@ -323,9 +323,12 @@ def prediction_min(wildcards, input, attempt):
     return needs.prediction_min(recipe_for(wildcards), frames_of(input), on_gpu=bool(GPU)) * attempt
 
 
-def image_mb(pixel_bytes):
-    """What a job asks for that holds so many bytes for each pixel of an image: more each time it failed."""
-    return lambda wildcards, input, attempt: needs.image_mb(frames_of(input), pixel_bytes) * attempt
+def image_mb(images, masks):
+    """What a job asks for that holds so many copies of an image and of its mask: more each time it failed."""
+    return (
+        lambda wildcards, input, attempt: needs.image_mb(frames_of(input), images=images, masks=masks)
+        * attempt
+    )
 
 
 def image_min(wildcards, input, attempt):

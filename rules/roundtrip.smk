@@ -15,7 +15,7 @@ rule roundtrip:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=image_mb(pixel_bytes=28),
+        mem_mb=image_mb(images=0, masks=28),
         runtime=image_min,
     params:
         source=code("evaluation.roundtrip", "core.files", "data.rows", script="roundtrip.py"),

@@ -29,7 +29,7 @@ rule shard:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=image_mb(pixel_bytes=12),
+        mem_mb=image_mb(images=3, masks=3),
         runtime=image_min,
         # Not a parameter: it changes no pixel, so it trains nothing anew; `repair` packs what is there.
         compression=STUDY.shards.compression,

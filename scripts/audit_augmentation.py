@@ -5,13 +5,14 @@ from stratagem.augmentation.on_cpu import exchange
 from stratagem.augmentation.transforms import Policy, require_colour
 from stratagem.core.files import read_table, write_json, write_table, write_text
 from stratagem.core.job import log, running
+from stratagem.data.channels import channels_in
 from stratagem.data.rows import load
 from stratagem.report import figures
 
 with running(snakemake):
     params, output = snakemake.params, snakemake.output
     policy, index = Policy.of(params.policy), load(snakemake.input.index)
-    require_colour(policy, int(index["channels"].iat[0]), snakemake.wildcards.augmentation)
+    require_colour(policy, channels_in(index), snakemake.wildcards.augmentation)
     splits = read_table(snakemake.input.splits)
     taught = splits.loc[(splits["fold"] == 0) & (splits["part"] == "train"), "sample"]
     index = index[index["sample"].isin(taught)]

@@ -7,8 +7,8 @@ from stratagem.core.job import running
 from stratagem.report.data_page import StoredData, render
 
 with running(snakemake):
-    require_whole(snakemake.input)
     inputs, params = snakemake.input, snakemake.params
+    require_whole([inputs.duplicates])  # which reads without an error where it was cut
     stored = StoredData(
         study=params.study,
         index=Path(inputs.index),

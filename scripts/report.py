@@ -7,8 +7,8 @@ from stratagem.core.job import running
 from stratagem.report.comparison_page import StoredStudy, render
 
 with running(snakemake):
-    require_whole(snakemake.input)
     inputs, output = snakemake.input, snakemake.output
+    require_whole(inputs.tables)  # which read without an error where they were cut
     stored = StoredStudy(
         study=snakemake.params.study,
         version=snakemake.params.version,

@@ -424,7 +424,7 @@ def test_channels_that_are_no_colours_have_levels_of_their_own(tmp_path, count, 
     found = read_sample(_through_parquet(index, tmp_path)[0])[0].reshape(-1, count).max(axis=0)
     told = index.understood["images"]
     if count == 3 and not apart:
-        assert found.tolist() == [0, 3, 255] or found[0] < 5
+        assert found[0] < 5 and found[2] > 250
         assert "channel by channel" not in told
         return
     assert (found > 250).all() and told.count(" .. ") == count + 1 and told.endswith(", channel by channel")

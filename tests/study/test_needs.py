@@ -1,5 +1,6 @@
 """What jobs ask for follows from network, frames and batch; what cannot fit is told before anything runs."""
 
+import dataclasses
 from pathlib import Path
 
 import pandas as pd
@@ -82,11 +83,18 @@ def test_testing_many_large_images_gets_more_minutes():
     assert all_of_them > 10 * few
 
 
+def _image_mb(frames) -> int:
+    return needs.image_mb(frames, images=3, masks=3)
+
+
 def test_a_job_that_reads_images_asks_for_its_largest_or_its_frame():
     """And for the time that all of them take."""
     scan = Frames((64 * 64,), 2, 20_000**2, 20_000**2)
-    assert needs.image_mb(TINY, 12) == 600 and needs.image_mb(scan, 12) > 4500
-    assert needs.image_mb(Frames((20_000**2,), 2, 99, 64), 12) == needs.image_mb(scan, 12)
+    assert _image_mb(TINY) == 600 and _image_mb(scan) > 4500
+    assert _image_mb(Frames((20_000**2,), 2, 99, 64)) == _image_mb(scan)
+    many = dataclasses.replace(scan, channels=13)
+    assert _image_mb(many) - 500 == pytest.approx(14 / 4 * (_image_mb(scan) - 500), rel=0.05)
+    assert needs.image_mb(many, images=0, masks=28) == needs.image_mb(scan, images=0, masks=28)
     assert needs.image_min(TINY) == 40 and needs.image_min(scan) == 40
     assert needs.image_min(Frames(LARGE.areas, 10_000, 10_000 * LARGE.pixels, LARGE.largest)) > 1000
 
@@ -96,7 +104,18 @@ def test_minutes_and_memory_of_what_is_not_known():
     assert (
         _minutes(None) == needs.prediction_min(_recipe(), None, on_gpu=False) == needs.image_min(None) == 720
     )
-    assert needs.image_mb(None, 12) == 600
+    assert _image_mb(None) == 600
+
+
+def test_patches_hold_whole_images_and_one_that_is_cut():
+    """The network's frame says nothing of them; in memory all are held at their own size."""
+    whole = Frames((256 * 256,), 20, 20 * 2048**2, 2048**2, whole=True)
+    tiles = dataclasses.replace(whole, whole=False)
+    wide = Delivery(memory_mb=10_000)
+    assert _training(whole, wide) - _training(tiles, wide) == pytest.approx(4 * 2048**2 / 2**20, abs=100)
+    held = {"strategies.baseline.loader.storage": "memory"}
+    more = _training(whole, wide, **held) - _training(whole, wide)
+    assert more == pytest.approx(20 * 4 * 2048**2 / 2**20, abs=100)
 
 
 @pytest.mark.parametrize(
@@ -106,6 +125,7 @@ def test_minutes_and_memory_of_what_is_not_known():
         (Plan("resize", 16, ((64, 64),)), 64 * 64),
         (Plan("bucket", 16, ((112, 208), (128, 256))), 128 * 256),
         (Plan("tile", 16, ((32, 32),), overlap=0.25), 32 * 32),
+        (Plan("patches", 16, ((32, 32),), foreground=0.5), 32 * 32),
         (Plan("rescale", 16, pixel_size=1.0), 208 * 400),
     ],
 )
@@ -115,7 +135,7 @@ def test_frames_are_those_of_the_largest_images(plan, area, tmp_path):
     write_json(plan.as_record(), tmp_path / "plan.json")
     write_table(index, tmp_path / "index.parquet")
     found = Frames.read(tmp_path / "plan.json", tmp_path / "index.parquet")
-    assert max(found.areas) == area
+    assert max(found.areas) == area and found.whole == (plan.plan == "patches")
     assert (found.count, found.pixels, found.largest) == (2, 100 * 200 + 90 * 30, 100 * 200)
 
 

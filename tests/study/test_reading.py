@@ -232,11 +232,11 @@ OWN = "so the test images would be learned from; name a folder of other images."
         ("resolutions.resize.size", [0, 8],
          "resolutions.resize.size, entry 1: expected at least 1, but found 0."),
         ("resolutions.native.size", [8, 8], "resolutions.native: `size` belongs to the plan `resize`, `pad`, "
-         "`letterbox`, `tile`, not to `native`."),
+         "`letterbox`, `tile`, `patches`, not to `native`."),
         ("resolutions.resize.fit", "p0", "resolutions.resize.fit: expected `median`, `largest` or a "
          "percentile such as `p90`, but found \"p0\"."),
         ("resolutions.pad", {"plan": "pad", "overlap": 0.5},
-         "resolutions.pad: `overlap` belongs to the plan `tile`, not to `pad`."),
+         "resolutions.pad: `overlap` belongs to the plan `tile`, `patches`, not to `pad`."),
         ("labels", "binry", "labels.encoding: expected one of auto, indices, binary, values, colours, "
          "instances, overlay, but found \"binry\"."),
         ("labels", {"encoding": "values"}, "labels: `values` needs `values`."),

@@ -227,7 +227,7 @@ def test_every_rule_asks_for_more_when_it_failed():
     """Memory and minutes follow from the attempt, with a number of its own for what grows with the data."""
     for path in sorted((ROOT / "rules").glob("*.smk")):
         for name, value in re.findall(r"^ +(mem_mb|runtime)=(.+),$", path.read_text(), re.MULTILINE):
-            own = re.fullmatch(r"(training|prediction|image)_(mb|min)(\(pixel_bytes=\d+\))?", value)
+            own = re.fullmatch(r"(training|prediction|image)_(mb|min)(\(images=\d+, masks=\d+\))?", value)
             assert own or re.fullmatch(r"more\(\d+\)", value), (path.name, name, value)
 
 

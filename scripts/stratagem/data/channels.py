@@ -3,8 +3,9 @@
 from collections.abc import Callable
 
 import numpy as np
+import pandas as pd
 
-__all__ = ["COLOURS", "MOST", "composite", "in_fours", "lights"]
+__all__ = ["COLOURS", "MOST", "channels_in", "composite", "in_fours", "lights"]
 
 MOST = 32
 COLOURS = 3
@@ -33,6 +34,22 @@ def composite(image: np.ndarray) -> np.ndarray:
     shares = np.array([_rgb(colour) for colour in lights(channels)], np.float32)
     found = image.reshape(-1, channels) @ shares
     return np.rint(found.clip(0, 255)).astype(np.uint8).reshape(*image.shape[:2], COLOURS)
+
+
+def channels_in(index: pd.DataFrame) -> int:
+    """How many channels the images of an index have, which is the same for all.
+
+    Parameters
+    ----------
+    index : DataFrame
+        See `stratagem.data.index`.
+
+    Returns
+    -------
+    int
+        3 where it holds no image.
+    """
+    return int(index["channels"].iat[0]) if len(index) else COLOURS
 
 
 def lights(channels: int) -> list[str]:

@@ -15,12 +15,12 @@ import hashlib
 import numpy as np
 
 from stratagem.data.labels import IGNORE
-from stratagem.loading.storage import Labelled
+from stratagem.loading.storage import Derived, Labelled, one_sample, sample_bytes
 
 __all__ = ["Patches"]
 
 
-class Patches:
+class Patches(Derived):
     """A storage whose samples are random parts of those of another.
 
     Parameters
@@ -35,39 +35,19 @@ class Patches:
 
     Attributes
     ----------
-    names, windows, channels
-        Of the other storage.
     shapes : int32, (N, 2)
         The parts' size.
     """
 
     def __init__(self, storage: Labelled, size: tuple[int, int], foreground: float, seed: int):
-        self.names, self.windows, self.channels = storage.names, storage.windows, storage.channels
+        super().__init__(storage)
         self.shapes = np.tile(np.array(size, np.int32), (len(storage), 1))
-        self._storage, self._foreground, self._seed = storage, foreground, seed
-
-    def __len__(self) -> int:
-        return len(self.shapes)
+        self._foreground, self._seed = foreground, seed
 
     @property
     def nbytes(self) -> int:
         """What the other storage holds in memory, and one of its samples, which is read to be cut."""
-        largest = self._storage.shapes.prod(axis=1, dtype=np.int64).max(initial=0)
-        return self._storage.nbytes + int(largest) * (self.channels + 1)
-
-    def addresses(self) -> np.ndarray:
-        """Where the samples lie, as the other storage says."""
-        return self._storage.addresses()
-
-    def present(self, classes: int) -> np.ndarray:
-        """Which classes each sample holds, bool (N, classes): not each of its parts.
-
-        Parameters
-        ----------
-        classes : int
-            K, background counted.
-        """
-        return self._storage.present(classes)
+        return self._storage.nbytes + int(sample_bytes(self._storage).max(initial=0))
 
     def read(self, places: np.ndarray, image: np.ndarray, mask: np.ndarray, showings: np.ndarray) -> None:
         """Fill buffers, uint8 (B, H, W, C) and (B, H, W), with a part of each sample.
@@ -89,13 +69,10 @@ class Patches:
             If a sample cannot be read, as from the other storage's `read`.
         """
         for number, (place, showing) in enumerate(zip(places.tolist(), showings.tolist(), strict=True)):
-            height, width = self._storage.shapes[place].tolist()
-            pixels = np.empty((1, height, width, self.channels), np.uint8)
-            labels = np.empty((1, height, width), np.uint8)
-            self._storage.read(np.array([place]), pixels, labels, np.array([showing]))
-            top, left = self._corner(place, showing, labels[0])
+            pixels, labels = one_sample(self._storage, place, showing)
+            top, left = self._corner(place, showing, labels)
             part = slice(top, top + mask.shape[1]), slice(left, left + mask.shape[2])
-            image[number], mask[number] = pixels[0][part], labels[0][part]
+            image[number], mask[number] = pixels[part], labels[part]
 
     def _corner(self, place: int, showing: int, labels: np.ndarray) -> tuple[int, int]:
         """The top left pixel of a part."""

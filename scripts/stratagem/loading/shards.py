@@ -35,7 +35,7 @@ import pyarrow.parquet as pq
 
 from stratagem.core.errors import ShardError
 from stratagem.core.files import replacing
-from stratagem.data.channels import COLOURS
+from stratagem.data.channels import COLOURS, channels_in
 from stratagem.data.labels import IGNORE
 from stratagem.data.pixels import read_sample
 from stratagem.loading.chunks import File, Rows, open_file
@@ -497,9 +497,9 @@ def _write(file: h5py.File, index: pd.DataFrame, plan: Plan, packed: dict) -> No
     """The data sets of all samples, and their table."""
     windows = {row.sample: plan.stored(row.height, row.width, row.pixel_size) for row in index.itertuples()}
     counts = Counter(window.frame for ones in windows.values() for window in ones)
-    channels = int(index["channels"].iat[0]) if len(index) else COLOURS
     data = {
-        frame: _datasets(file, (count, *frame), channels, packed) for frame, count in sorted(counts.items())
+        frame: _datasets(file, (count, *frame), channels_in(index), packed)
+        for frame, count in sorted(counts.items())
     }
     filled: Counter[tuple[int, int]] = Counter()
     rows = [_write_sample(data, row, windows[row.sample], plan, filled) for row in index.itertuples()]

@@ -15,11 +15,21 @@ import numpy as np
 import pandas as pd
 
 from stratagem.core.errors import LoaderError, StratagemError
-from stratagem.data.channels import COLOURS
+from stratagem.data.channels import channels_in
 from stratagem.data.pixels import read_sample
 from stratagem.resolution.plans import Plan
 
-__all__ = ["Files", "Labelled", "Memory", "Storage", "naming", "sample_bytes"]
+__all__ = [
+    "Derived",
+    "Files",
+    "Labelled",
+    "Memory",
+    "Storage",
+    "buffers",
+    "naming",
+    "one_sample",
+    "sample_bytes",
+]
 
 BYTES_OF_A_WINDOW = 300  # of Python's, with its sizes; measured
 MB = 2**20
@@ -103,7 +113,42 @@ class Labelled(Storage, Protocol):
         ...
 
 
-class Memory:
+class Derived:
+    """What a storage made of another one has in common with it: samples, their places and classes.
+
+    Parameters
+    ----------
+    storage : Labelled
+    """
+
+    def __init__(self, storage: Labelled):
+        self.names, self.windows, self.channels = storage.names, storage.windows, storage.channels
+        self._storage = storage
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def addresses(self) -> np.ndarray:
+        """Where each sample lies, as the other storage says."""
+        return self._storage.addresses()
+
+    def present(self, classes: int) -> np.ndarray:
+        """Which classes each sample holds: bool (N, classes).
+
+        Parameters
+        ----------
+        classes : int
+            K, background counted.
+
+        Returns
+        -------
+        bool, (N, K)
+            A class of which a sample holds one pixel is held; ignored pixels are of no class.
+        """
+        return self._storage.present(classes)
+
+
+class Memory(Derived):
     """All samples of another storage, held in memory.
 
     Parameters
@@ -121,8 +166,8 @@ class Memory:
     """
 
     def __init__(self, storage: Labelled, memory_mb: int):
-        self.names, self.windows, self.shapes = storage.names, storage.windows, storage.shapes
-        self._storage, self.channels = storage, storage.channels
+        super().__init__(storage)
+        self.shapes = storage.shapes
         self.nbytes = int(sample_bytes(storage).sum())
         if self.nbytes > memory_mb * MB:
             raise LoaderError(
@@ -132,28 +177,6 @@ class Memory:
                 remedy="Raise it, lower the strategy's `loader.fraction`, or let it read `storage: shards`.",
             )
         self._held = [self._copy(place) for place in range(len(self))]
-
-    def __len__(self) -> int:
-        return len(self.shapes)
-
-    def addresses(self) -> np.ndarray:
-        """Where each lies in what was read."""
-        return self._storage.addresses()
-
-    def present(self, classes: int) -> np.ndarray:
-        """Which classes each sample holds: bool (N, classes).
-
-        Parameters
-        ----------
-        classes : int
-            K, background counted.
-
-        Returns
-        -------
-        bool, (N, K)
-            A class of which a sample holds one pixel is held; ignored pixels are of no class.
-        """
-        return self._storage.present(classes)
 
     def read(self, places: np.ndarray, image: np.ndarray, mask: np.ndarray, showings=None) -> None:
         """Fill buffers, uint8 (B, H, W, C) and (B, H, W), with samples of one shape.
@@ -175,11 +198,7 @@ class Memory:
             np.copyto(mask[number], labels)
 
     def _copy(self, place: int) -> tuple[np.ndarray, np.ndarray]:
-        height, width = self.shapes[place].tolist()
-        image = np.empty((1, height, width, self.channels), np.uint8)
-        mask = np.empty((1, height, width), np.uint8)
-        self._storage.read(np.array([place]), image, mask, np.zeros(1, np.int64))
-        return image[0], mask[0]
+        return one_sample(self._storage, place, 0)
 
 
 class Files:
@@ -199,7 +218,7 @@ class Files:
 
     def __init__(self, index: pd.DataFrame, plan: Plan):
         self._index, self._plan = index, plan
-        self.channels = int(index["channels"].iat[0]) if len(index) else COLOURS
+        self.channels = channels_in(index)
         windows = [plan.stored(row.height, row.width, row.pixel_size) for row in index.itertuples()]
         self._rows = np.repeat(np.arange(len(index), dtype=np.int32), [len(ones) for ones in windows])
         self._windows = [window for ones in windows for window in ones]
@@ -262,6 +281,42 @@ def sample_bytes(storage: Storage) -> np.ndarray:
     storage : Storage
     """
     return storage.shapes.prod(axis=1, dtype=np.int64) * (storage.channels + 1)
+
+
+def one_sample(storage: Storage, place: int, showing: int) -> tuple[np.ndarray, np.ndarray]:
+    """One sample, in arrays of its own.
+
+    Parameters
+    ----------
+    storage : Storage
+    place : int
+    showing : int
+        How often it was shown before.
+
+    Returns
+    -------
+    image, mask : uint8, (H, W, C) and (H, W)
+
+    Raises
+    ------
+    StratagemError
+        As the storage's `read`.
+    """
+    image, mask = buffers(storage, place)
+    storage.read(np.array([place]), image[None], mask[None], np.array([showing]))
+    return image, mask
+
+
+def buffers(storage: Storage, place: int) -> tuple[np.ndarray, np.ndarray]:
+    """Arrays that one sample fits into: uint8 (H, W, C) and (H, W), of no content yet.
+
+    Parameters
+    ----------
+    storage : Storage
+    place : int
+    """
+    height, width = storage.shapes[place].tolist()
+    return np.empty((height, width, storage.channels), np.uint8), np.empty((height, width), np.uint8)
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ import pandas as pd
 from stratagem.augmentation.manifest import Manifest, Ring
 from stratagem.augmentation.on_cpu import apply, paste
 from stratagem.loading.order import Selection
-from stratagem.loading.storage import Storage, naming
+from stratagem.loading.storage import Storage, buffers, naming, one_sample
 
 __all__ = ["Synthesis"]
 
@@ -121,10 +121,10 @@ class Synthesis:
         row = self._manifest.at(self._rows[place], variant)
         start = time.perf_counter()
         showing = variant if showing is None else showing
-        into = (image, mask) if self.on_device else None
-        pixels, labels = self._read(place, showing, into)
+        pixels, labels = (image, mask) if self.on_device else buffers(self._storage, place)
+        self._storage.read(np.array([place]), pixels[None], labels[None], np.array([showing]))
         partner = self.partner(row, place) if row["cutmix"] > 0 else None
-        other = None if partner is None else self._read(partner, showing)
+        other = None if partner is None else one_sample(self._storage, partner, showing)
         reading_s = time.perf_counter() - start
         if other is not None:
             paste(row, pixels, labels, *other)
@@ -152,13 +152,3 @@ class Synthesis:
             return None
         window = self._storage.windows[place] % self._counts[partner]
         return int(self._places[self._starts[partner] + window])
-
-    def _read(self, place: int, showing: int, into=None) -> tuple[np.ndarray, np.ndarray]:
-        """One sample, in buffers of its own unless some are given."""
-        height, width = self._storage.shapes[place].tolist()
-        image, mask = into or (
-            np.empty((height, width, self._storage.channels), np.uint8),
-            np.empty((height, width), np.uint8),
-        )
-        self._storage.read(np.array([place]), image[None], mask[None], np.array([showing]))
-        return image, mask

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from stratagem.core.files import read_table, write_text
-from stratagem.data.channels import COLOURS, lights
+from stratagem.data.channels import COLOURS, channels_in, lights
 from stratagem.data.index import present
 from stratagem.data.pixels import read_reduced
 from stratagem.data.rows import load
@@ -225,7 +225,7 @@ def _sizes(index: pd.DataFrame) -> dict:
 def _facts(index: pd.DataFrame, named: Any) -> dict:
     """What else the page tells of the samples."""
     channels = json.loads(index["reading"].iat[0]).get("channels")
-    count = int(index["channels"].iat[0])
+    count = channels_in(index)
     named = named if isinstance(named, dict) else {}  # a list has no names
     names = list(named) or [str(n) for n in channels or range(count)]
     return {

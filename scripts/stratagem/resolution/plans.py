@@ -275,6 +275,8 @@ class Kind:
         From a `Wish` to what of a `Plan` it decides: ``frames`` or ``pixel_size``, and ``why``.
     keys : frozenset of str
         The keys of the config that are its own.
+    cuts : bool
+        Whether an image may have several windows, so that no frame holds it.
     random : bool
         Whether training is shown random parts of images, and not the windows.
     """
@@ -283,6 +285,7 @@ class Kind:
     windows: Callable[[Plan, Size, float], list[Window]]
     fit: Callable[[Wish], dict]
     keys: frozenset[str] = frozenset()
+    cuts: bool = False
     random: bool = False
 
 
@@ -435,12 +438,13 @@ PLANS: Axis[Kind] = Axis(
             _fit_buckets,
             frozenset({"buckets"}),
         ),
-        "tile": Kind("overlapping windows.", _tile, _fit_median, SIZED | {"overlap"}),
+        "tile": Kind("overlapping windows.", _tile, _fit_median, SIZED | {"overlap"}, cuts=True),
         "patches": Kind(
             "random windows of the images in training, overlapping ones in prediction.",
             _tile,
             _fit_patch,
             frozenset({"size", "overlap", "foreground"}),
+            cuts=True,
             random=True,
         ),
         "rescale": Kind(

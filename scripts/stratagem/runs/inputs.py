@@ -8,6 +8,7 @@ from typing import cast
 import pandas as pd
 
 from stratagem.core.files import read_table
+from stratagem.data.channels import channels_in
 from stratagem.data.rows import load
 from stratagem.data.split import select
 from stratagem.loading.patches import Patches
@@ -62,7 +63,7 @@ class Inputs:
     @property
     def channels(self) -> int:
         """Of the images, all alike."""
-        return int(self.index["channels"].iat[0])
+        return channels_in(self.index)
 
     def of_part(self, part: str, fold: int) -> pd.DataFrame:
         """The index of one part: train, val or test."""

@@ -10,6 +10,7 @@ from stratagem.augmentation.on_cpu import exchange
 from stratagem.core.errors import DataError
 from stratagem.core.files import replacing
 from stratagem.data.channels import composite
+from stratagem.loading.storage import buffers
 from stratagem.loading.synthesis import Synthesis
 from stratagem.runs.inputs import Inputs, storage_of
 from stratagem.study.declaration import Recipe
@@ -49,9 +50,7 @@ def make_synthetic(
     places = np.flatnonzero((storage.names == sample) & (storage.windows == window))
     _require(len(places) > 0, f"window {window} of `{sample}` is none of its training images", recipe)
     _require(variant < manifest.variants, f"variant {variant} of {manifest.variants}, counted from 0", recipe)
-    height, width = storage.shapes[places[0]]
-    image = np.empty((height, width, storage.channels), np.uint8)
-    mask = np.empty((height, width), np.uint8)
+    image, mask = buffers(storage, places[0])
     Synthesis(storage, manifest, exchange(recipe.swaps)).make(places[0], variant, image, mask)
     return image, mask
 

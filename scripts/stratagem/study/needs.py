@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from stratagem.data.channels import COLOURS
+from stratagem.data.channels import COLOURS, channels_in
 from stratagem.data.rows import load
 from stratagem.networks import sizes
 from stratagem.networks.sizes import Size
 from stratagem.networks.table import NETWORKS, UNET
-from stratagem.resolution.plans import Plan
+from stratagem.resolution.plans import PLANS, Plan
 from stratagem.study.declaration import HELD_MB, Delivery, Recipe, Study
 
 __all__ = [
@@ -41,12 +41,12 @@ UNKNOWN_MB = 3000  # a network whose size is not known, and the main memory of a
 SIZED = ["height", "width", "pixel_size"]  # columns of an index
 LARGEST = 32  # of the images that differ in size: how many may have the largest frame
 ROUNDED_MB = 100
-CUT = ("tile", "patches")  # plans whose stored frames are not those of the network
 LEAST_MB = 100  # of shards that are reckoned beforehand: where less is missing, the disk is full
 AHEAD = 2  # batches beside one a worker
-# Multiply-adds a second, as slow machines do them: a thread of a CPU (measured: 17e9 to 25e9), a GPU.
+# Multiply-adds a second, as slow machines do them: a thread of a CPU (benchmarks/needs.py measures it), a GPU
+# (reckoned).
 CPU_RATE, GPU_RATE = 4e9, 2e11
-PIXEL_S = 1e-6  # of an image that is read, resampled and written; measured: 0.1e-6 to 0.7e-6
+PIXEL_S = 1e-6  # of an image that is read, resampled and written; likewise
 STEP_S = 0.1  # of an optimizer step, however small its images
 WAY_BACK = 3  # a step of training, in forward passes
 BESIDE_MIN = 30  # a start, compiling, a disk that is busy
@@ -68,6 +68,8 @@ class Frames:
         Of all images, at their own size.
     largest : int
         Pixels of the largest image, at its own size.
+    whole : bool
+        Whether training reads whole images at their own size, to be shown parts of them.
     channels : int
         Of an image.
     """
@@ -76,6 +78,7 @@ class Frames:
     count: int
     pixels: int
     largest: int
+    whole: bool = False
     channels: int = COLOURS
 
     @property
@@ -92,8 +95,10 @@ class Frames:
         found = [plan.windows(*row)[0].frame for row in largest.itertuples(index=False, name=None)]
         areas = {int(np.prod(frame)) for frame in [*found, *plan.frames]}
         own = index["height"].astype("int64") * index["width"]
-        channels = int(index["channels"].iat[0])
-        return cls(tuple(sorted(areas)), len(index), int(own.sum()), int(own.max()), channels)
+        whole = plan.patch is not None
+        return cls(
+            tuple(sorted(areas)), len(index), int(own.sum()), int(own.max()), whole, channels_in(index)
+        )
 
     @classmethod
     def read(cls, plan: Path, index: Path) -> "Frames | None":
@@ -119,7 +124,10 @@ class Frames:
         if size is None:
             return None
         area = int(np.prod([-(-side // stride) * stride for side in size]))
-        return cls((area,), count, count * area, area)
+        channels = max(len(study.numbers), COLOURS)
+        return cls(
+            (area,), count, count * area, area, PLANS[study.resolutions[resolution].plan].random, channels
+        )
 
 
 def training_mb(recipe: Recipe, frames: Frames | None, delivery: Delivery, *, on_gpu: bool) -> int:
@@ -218,15 +226,15 @@ def prediction_min(recipe: Recipe, frames: Frames | None, *, on_gpu: bool) -> in
     return _minutes(pixels * size.multiply_adds, recipe, on_gpu, steps=frames.count)
 
 
-def image_mb(frames: Frames | None, pixel_bytes: int) -> int:
+def image_mb(frames: Frames | None, *, images: int, masks: int) -> int:
     """What a job takes of main memory that reads one image after the other: the largest, or a larger frame.
 
     Parameters
     ----------
     frames : Frames or None
         None where they are not known.
-    pixel_bytes : int
-        What the job holds at once for each pixel of an image.
+    images, masks : int
+        How many copies the job holds at once of the image and of the mask, in bytes a channel and pixel.
 
     Returns
     -------
@@ -234,7 +242,8 @@ def image_mb(frames: Frames | None, pixel_bytes: int) -> int:
         MB, in steps of 100.
     """
     largest = UNKNOWN_PIXELS if frames is None else max(frames.largest, *frames.areas)
-    return _rounded(LIBRARIES_MB + largest * pixel_bytes / MB)
+    channels = COLOURS if frames is None else frames.channels
+    return _rounded(LIBRARIES_MB + largest * (images * channels + masks) / MB)
 
 
 def image_min(frames: Frames | None) -> int:
@@ -318,7 +327,11 @@ def beyond_disk(study: Study, frames: dict[str, Frames], free_mb: int, where: st
     for resolution, known in frames.items():
         chosen = study.resolutions[resolution]
         need = known.count * max(known.areas) * known.pixel_bytes / MB
-        if study.shards.compression == "none" and chosen.plan not in CUT and need > max(free_mb, LEAST_MB):
+        if (
+            study.shards.compression == "none"
+            and not PLANS[chosen.plan].cuts
+            and need > max(free_mb, LEAST_MB)
+        ):
             size = " x ".join(map(str, chosen.size or ()))
             yield (
                 f"resolutions.{resolution}.size: expected shards that the disk has room for, {free_mb:,} MB "
@@ -347,7 +360,10 @@ def _loader_mb(recipe: Recipe, frames: Frames, delivery: Delivery) -> float:
     """What the loader holds as the data can fill it, up to what it may."""
     chosen, area = recipe.strategy.loader, max(frames.areas)
     batches = (delivery.workers + AHEAD) * min(chosen.batch_size, frames.count) * area
-    stored = frames.count * area if chosen.storage == "memory" else 0
+    stored = 0
+    if chosen.storage == "memory":
+        stored = frames.pixels if frames.whole else frames.count * area
+    stored += frames.largest * frames.whole  # the image that is being cut
     return min(delivery.memory_mb, (batches + stored) * frames.pixel_bytes / MB)
 
 
